@@ -1,0 +1,380 @@
+"""One table of one source, from its connector to its bronze file.
+
+    connector pages  ->  rows with checksums  ->  only what is new  ->  one Parquet file  ->  watermark
+    (a thread)           (this thread)            (a thread, DuckDB)    (the same)
+
+The file is published before the watermark moves: a crash between the two reads the same changes again and finds them known.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
+
+import pyarrow as pa
+
+from lake_assets.bronze.rows import encode_records, last_of_each, tombstones
+from lake_assets.bronze.state import SchemaChange, TableState, capture_schema, counted, load_state, save_state
+from lake_assets.bronze.versions import KnownVersions
+from lake_assets.bronze.window import next_watermark, window_of
+from resources import layout
+from resources.connectors.base import (
+    Connector,
+    MissingAtSource,
+    NotPermitted,
+    Page,
+    SourceError,
+    TableSchema,
+    TransientError,
+)
+from resources.lake import BRONZE_SCHEMA, Lake
+from resources.storage import ParquetUnit
+
+log = logging.getLogger(__name__)
+
+HELD_SHARE, HELD_ROWS = 0.05, 10
+"""A sweep that would delete more than this share of a table, and more than this many rows, waits for a confirmation."""
+
+BATCH_ROWS = 5_000
+"""Compared and written at once; also a row group's size."""
+PREFETCHED_PAGES = 2
+
+DISTINCT_COLUMNS = ("id", "source_id", "raw_data", "checksum")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """What a sync was asked to do.
+
+    `run_id` names the file and goes into every row. `full` reads everything again, `sweep` compares id lists,
+    `confirm_deletes` lets a sweep delete as much as it finds gone. `overlap`: see `window.window_of`.
+    """
+
+    tenant: str
+    source: str
+    day: date
+    run_id: str
+    overlap: timedelta = timedelta(minutes=10)
+    full: bool = False
+    sweep: bool = False
+    confirm_deletes: bool = False
+
+
+@dataclass
+class TableOutcome:
+    """What became of one table in one sync.
+
+    `status`: ok, unchanged, failed, not_configured, not_permitted or missing_at_source. Counts are rows;
+    `held_deletes` were found gone but not deleted; `retry`: the failure may pass by itself; `recovered`: the previous
+    sync had something to say about it; `previous_rows` and `rows` are the records in the lake before and after.
+    """
+
+    table: str
+    status: str = "unchanged"
+    message: str = ""
+    rows_read: int = 0
+    rows_written: int = 0
+    rows_deleted: int = 0
+    held_deletes: int = 0
+    previous_rows: int = 0
+    rows: int = 0
+    bytes_written: int = 0
+    seconds: float = 0.0
+    file: str | None = None
+    recovered: bool = False
+    retry: bool = False
+    schema_changes: list[SchemaChange] = field(default_factory=list)
+    schema: TableSchema | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.status == "failed"
+
+
+def capture_table(
+    lake: Lake,
+    connector: Connector,
+    table: str,
+    request: SyncRequest,
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> TableOutcome:
+    """Read what is new in `table` and write it as one bronze file.
+
+    Does not raise for what goes wrong at the source or with the disk: the outcome says `failed` and why, so that other tables go
+    on. Nothing of a table that failed is written, and its watermark stays.
+
+    Parameters:
+        on_rows: called with the number of rows read so far added, for progress.
+
+    Raises:
+        OSError: the lake takes not even the note that the table failed.
+    """
+    outcome = TableOutcome(table)
+    started = time.monotonic()
+    where = f"{request.tenant}/{request.source}/{table}"
+    state = load_state(lake, request.tenant, request.source, table)
+    outcome.previous_rows = outcome.rows = state.rows
+    outcome.recovered = state.status not in ("ok", "unchanged") or bool(state.message)
+    try:
+        schema = connector.schema(table)
+        outcome.schema = schema
+        outcome.schema_changes = capture_schema(lake, request.tenant, request.source, schema)
+        after = _capture(lake, connector, schema, request, state, outcome, on_rows)
+        save_state(lake, request.tenant, request.source, table, after)
+    except MissingAtSource as error:
+        outcome.status, outcome.message = "missing_at_source", str(error)
+    except NotPermitted as error:
+        outcome.status, outcome.message = "not_permitted", str(error)
+    except SourceError as error:
+        outcome.status, outcome.message = "failed", str(error)
+        outcome.retry = isinstance(error, TransientError)
+    except OSError as error:
+        outcome.retry = True
+        outcome.status, outcome.message = "failed", f"{where}: the lake could not be written: {error.strerror or error}"
+    except Exception as error:
+        log.exception("%s: unexpected", where)
+        outcome.status, outcome.message = "failed", f"{where}: {type(error).__name__}: {error}"
+    if outcome.status in ("failed", "missing_at_source", "not_permitted"):
+        _remember_failure(lake, request, table, state, outcome)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _remember_failure(lake: Lake, request: SyncRequest, table: str, state: TableState, outcome: TableOutcome) -> None:
+    try:
+        save_state(
+            lake,
+            request.tenant,
+            request.source,
+            table,
+            state.with_failure(outcome.status, outcome.message, outcome.retry, request.run_id),
+        )
+    except OSError as error:
+        # Whoever reports on the sync reads these notes; a failure that cannot be noted must not look like a success.
+        raise OSError(f"{outcome.message} (and no note of it could be left in the lake: {error})") from error
+
+
+def _capture(
+    lake: Lake,
+    connector: Connector,
+    schema: TableSchema,
+    request: SyncRequest,
+    state: TableState,
+    outcome: TableOutcome,
+    on_rows: Callable[[int], None],
+) -> TableState:
+    server_time = connector.server_time()
+    today = datetime.now(UTC).date()
+    if request.full:
+        window = window_of(request.day, today, None, request.overlap)
+    else:
+        window = window_of(request.day, today, state.watermark, request.overlap, state.cursor)
+    path = _unit_path(lake, request, schema.table)
+    files = lake.bronze_files(request.tenant, request.source, schema.table)
+    state = counted(lake, state, files)
+    outcome.previous_rows = outcome.rows = state.rows
+    clock = _ReadClock(state.last_read_at)
+    cursor = state.cursor
+
+    with (
+        KnownVersions(lake, files) as known,
+        ParquetUnit(lake.storage, path, BRONZE_SCHEMA, distinct=DISTINCT_COLUMNS) as unit,
+        _Intake(known, unit, request.run_id) as intake,
+    ):
+
+        def take(page: Page) -> None:
+            nonlocal cursor
+            read_at = clock.at(page.read_at)
+            captured = encode_records(page.records, schema, read_at)
+            if page.deleted_ids:
+                captured = pa.concat_tables([captured, tombstones(map(str, page.deleted_ids), schema, read_at)])
+            intake.add(captured)
+            cursor = page.cursor or cursor
+            outcome.rows_read += captured.num_rows
+            on_rows(captured.num_rows)
+
+        for page in prefetched(connector.changes(schema, window), PREFETCHED_PAGES):
+            take(page)
+        if request.sweep:
+            gone, outcome.held_deletes = _sweep(connector, schema, intake, request, take)
+            if gone:
+                intake.add(tombstones(gone, schema, clock.at(datetime.now(UTC))))
+        intake.settle()
+        outcome.rows_deleted = intake.deleted
+        rows = state.rows + intake.added - intake.deleted
+        if unit.commit():
+            outcome.status, outcome.file = "ok", path
+            outcome.rows_written, outcome.bytes_written = unit.rows, lake.storage.size(path)
+    outcome.rows = rows
+    if outcome.held_deletes:
+        outcome.message = (
+            f"the sweep found {outcome.held_deletes} of {rows} records gone and deleted none: if that is right, run "
+            f"`lake sync --tenant {request.tenant} --source {request.source} --tables {schema.table} --sweep --confirm-deletes`"
+        )
+    now = datetime.now(UTC)
+    return replace(
+        state,
+        watermark=next_watermark(request.day, state.watermark, server_time),
+        cursor=cursor,
+        last_read_at=clock.last,
+        rows=rows,
+        status=outcome.status,
+        message=outcome.message,
+        failures=0,
+        retry=False,
+        run_id=request.run_id,
+        last_sync_at=now,
+        last_sweep_at=now if request.sweep else state.last_sweep_at,
+        files=len(files) + (outcome.file is not None),
+    )
+
+
+def _sweep(
+    connector: Connector, schema: TableSchema, intake: "_Intake", request: SyncRequest, take: Callable[[Page], None]
+) -> tuple[list[str], int]:
+    """Read records without a modification time and those the lake lacks; find those that are gone.
+
+    Returns:
+        Ids to delete, and how many were found gone but are held for a confirmation.
+    """
+    for page in connector.undated(schema):
+        take(page)
+    listed = [entry for batch in connector.inventory(schema) for entry in batch]
+    ids, modified = ([entry[part] for entry in listed] for part in (0, 1))
+    at_source = pa.table({"source_id": pa.array(ids, pa.string()), "modified": pa.array(modified, pa.string())})
+    gone, strays, held_rows = intake.settle().compare_ids(at_source)
+    if strays:
+        for page in prefetched(connector.by_ids(schema, strays), PREFETCHED_PAGES):
+            take(page)
+    if len(gone) > HELD_ROWS and len(gone) > HELD_SHARE * held_rows and not request.confirm_deletes:
+        return [], len(gone)
+    return gone, 0
+
+
+def _unit_path(lake: Lake, request: SyncRequest, table: str) -> str:
+    """Where this sync's file goes; a step that Dagster tries again within one run takes the next part."""
+    part = 0
+    while lake.storage.exists(
+        path := layout.bronze_unit(request.tenant, request.source, table, request.day, request.run_id, part)
+    ):
+        part += 1
+    return path
+
+
+class _ReadClock:
+    """`read_at` values that never go back, though this machine's clock may: the latest version of a record is the one
+    read last."""
+
+    def __init__(self, last: datetime | None) -> None:
+        self.last = last
+
+    def at(self, moment: datetime) -> datetime:
+        if self.last is not None and moment <= self.last:
+            moment = self.last + timedelta(microseconds=1)
+        self.last = moment
+        return moment
+
+
+class _Intake:
+    """Takes captured rows and puts what is new of them into the file, batch by batch in a thread, while the next
+    pages are read. At most one batch waits in memory.
+
+    `added`: records that the lake did not hold, `deleted`: tombstones; both count once the batch is through.
+    """
+
+    def __init__(self, known: KnownVersions, unit: ParquetUnit, run_id: str) -> None:
+        self._known, self._unit, self._run_id = known, unit, run_id
+        self._pending: list[pa.Table] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="bronze-intake")
+        self._under_way: Future[None] | None = None
+        self.added = self.deleted = 0
+
+    def __enter__(self) -> "_Intake":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pool.shutdown(wait=True)
+
+    def add(self, captured: pa.Table) -> None:
+        """Take a table of `rows.CAPTURED`.
+
+        Raises:
+            OSError: an earlier batch could not be written.
+        """
+        if captured.num_rows:
+            self._pending.append(captured)
+            if sum(table.num_rows for table in self._pending) >= BATCH_ROWS:
+                self._start()
+
+    def settle(self) -> KnownVersions:
+        """Wait until everything taken is through; what the lake knows then.
+
+        Raises:
+            OSError: writing failed, now or earlier.
+        """
+        if self._pending:
+            self._start()
+        if self._under_way is not None:
+            self._under_way.result()
+        return self._known
+
+    def _start(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+        batch, self._pending = pa.concat_tables(self._pending), []
+        self._under_way = self._pool.submit(self._put, batch)
+
+    def _put(self, batch: pa.Table) -> None:
+        fresh, unheld = self._known.new_rows(last_of_each(batch), self._run_id)
+        self.added += unheld
+        self.deleted += fresh["change_type"].to_pylist().count("delete")
+        if fresh.num_rows:
+            self._unit.write(fresh)
+
+
+def prefetched(items: Iterable[T], depth: int) -> Iterator[T]:
+    """`items`, produced in a thread up to `depth` ahead of their use; its errors are raised here.
+
+    If the consumer stops early the thread ends at its next item.
+    """
+    ahead: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(entry: tuple[T | None, BaseException | None, bool]) -> bool:
+        while not stopped.is_set():
+            try:
+                ahead.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def produce() -> None:
+        try:
+            for item in items:
+                if not put((item, None, False)):
+                    return
+            put((None, None, True))
+        except BaseException as error:
+            put((None, error, True))
+
+    thread = threading.Thread(target=produce, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error, done = ahead.get()
+            if error is not None:
+                raise error
+            if done:
+                return
+            yield item  # pyright: ignore[reportReturnType]
+    finally:
+        stopped.set()
+        thread.join(timeout=5)

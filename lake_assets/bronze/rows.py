@@ -1,0 +1,112 @@
+"""Records as a source gave them -> bronze rows. Pure functions.
+
+The checksum decides what counts as a change, so it must not move with what is not the record's own: the labels of related
+records are left out, and keys are sorted because a server's order is not promised.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import orjson
+import pyarrow as pa
+
+from resources.connectors.base import TableSchema
+
+_encode_any = msgspec.json.Encoder().encode
+_encode_any_sorted = msgspec.json.Encoder(order="sorted").encode
+
+CAPTURED = pa.schema(
+    [
+        ("source_id", pa.string()),
+        ("raw_data", pa.string()),
+        ("checksum", pa.string()),
+        ("change_type", pa.string()),
+        ("modified", pa.string()),
+        ("read_at", pa.timestamp("us")),
+    ]
+)
+
+
+def encode_records(records: Sequence[dict[str, Any]], schema: TableSchema, read_at: datetime) -> pa.Table:
+    """One row a record: its id, its JSON text, its checksum.
+
+    This is the one place that touches records one by one: hashing needs each record's own bytes. Both encodings and the hash
+    run in C, about 12 microseconds for a record of 74 fields.
+
+    Returns:
+        A table of `CAPTURED`; `modified` is the source's own text for the modification time.
+    """
+    labelled = schema.labelled
+    ids: list[str] = []
+    raw: list[bytes] = []
+    checksums: list[str] = []
+    modified: list[str | None] = []
+    for record in records:
+        raw.append(_encode(record))
+        ids.append(str(record[schema.id_column]))
+        moment = record.get(schema.modified_column) if schema.modified_column else None
+        modified.append(moment if isinstance(moment, str) else None)
+        bare = record
+        for column in labelled:
+            value = bare.get(column)
+            if type(value) is list and value:
+                if bare is record:
+                    bare = dict(record)
+                bare[column] = value[0]
+        checksums.append(hashlib.sha256(_encode_sorted(bare)).hexdigest())
+    count = len(ids)
+    return pa.table(
+        [
+            pa.array(ids, pa.string()),
+            pa.array(raw, pa.binary()).cast(pa.string()),
+            pa.array(checksums, pa.string()),
+            pa.repeat(pa.scalar("upsert", pa.string()), count),
+            pa.array(modified, pa.string()),
+            _moments(read_at, count),
+        ],
+        schema=CAPTURED,
+    )
+
+
+def last_of_each(rows: pa.Table) -> pa.Table:
+    """`rows` with each source id once: where a source gave a record twice in one answer, as it came last."""
+    last = {source_id: place for place, source_id in enumerate(rows["source_id"].to_pylist())}
+    return rows if len(last) == rows.num_rows else rows.take(pa.array(sorted(last.values()), pa.int64()))
+
+
+def tombstones(ids: Iterable[str], schema: TableSchema, read_at: datetime) -> pa.Table:
+    """One `delete` row an id; its `raw_data` holds nothing but the id."""
+    ids = list(ids)
+    raw = [_encode({schema.id_column: record_id}).decode() for record_id in ids]
+    return pa.table(
+        [
+            pa.array(ids, pa.string()),
+            pa.array(raw, pa.string()),
+            pa.array([hashlib.sha256(text.encode()).hexdigest() for text in raw], pa.string()),
+            pa.repeat(pa.scalar("delete", pa.string()), len(ids)),
+            pa.nulls(len(ids), pa.string()),
+            _moments(read_at, len(ids)),
+        ],
+        schema=CAPTURED,
+    )
+
+
+def _encode(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record)
+    except TypeError:  # integers beyond 64 bits, which only the slower of the two writes
+        return _encode_any(record)
+
+
+def _encode_sorted(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return _encode_any_sorted(record)
+
+
+def _moments(read_at: datetime, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(read_at.replace(tzinfo=None), pa.timestamp("us")), count)

@@ -1,0 +1,134 @@
+"""What the lake already holds of one source table: the latest version of each record, and which captured rows are new.
+
+`latest` is by the time the read began, not by the source's own time: a record that vanishes by access rules and comes back
+unchanged must win over its tombstone.
+"""
+
+from contextlib import ExitStack
+from functools import cached_property
+
+import duckdb
+import pyarrow as pa
+
+from resources.lake import BRONZE_SCHEMA, Lake
+
+LATEST_SQL = """
+    SELECT source_id, arg_max(checksum, (read_at, filename, file_row_number)) AS checksum,
+           arg_max(change_type, (read_at, filename, file_row_number)) AS change_type,
+           arg_max_null(source_modified_at, (read_at, filename, file_row_number)) AS source_modified_at
+    FROM read_parquet({files}, filename = true, file_row_number = true, hive_partitioning = false) {where}
+    GROUP BY source_id
+"""
+
+
+class KnownVersions:
+    """The latest version of each record in these bronze files, held in DuckDB's memory until the block that it is used in ends.
+
+    A sync that finds nothing opens no DuckDB, and one of few changes looks up just those ids; only when a second batch arrives is
+    the whole table's latest state loaded.
+    """
+
+    def __init__(self, lake: Lake, files: list[str]) -> None:
+        self._lake = lake
+        self._files = files
+        self._batches = 0
+        self._opened = ExitStack()
+
+    def __enter__(self) -> "KnownVersions":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._opened.close()
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        connection = self._opened.enter_context(self._lake.connection())
+        connection.execute(
+            "CREATE TABLE known (source_id VARCHAR, checksum VARCHAR, change_type VARCHAR, source_modified_at TIMESTAMP)"
+        )
+        return connection
+
+    def load_all(self) -> None:
+        """Load the latest version of every record."""
+        added = "SELECT * FROM known WHERE false"
+        if self._files:
+            added = LATEST_SQL.format(files=self._lake.sql_list(self._files), where="")
+        self._connection.execute(
+            f"CREATE OR REPLACE TABLE known AS SELECT * FROM known UNION ALL "
+            f"(SELECT * FROM ({added}) AS stored WHERE NOT EXISTS (FROM known WHERE known.source_id = stored.source_id))"
+        )
+        self._files = []
+
+    def new_rows(self, page: pa.Table, run_id: str) -> tuple[pa.Table, int]:
+        """The rows of `page` that differ from the latest version, as bronze rows, and how many of them are records the lake
+        did not hold (so that the table's row count can be kept without counting).
+
+        Parameters:
+            page: a table of `rows.CAPTURED`, each record once.
+            run_id: goes into `sync_batch_id`.
+        """
+        self._batches += 1
+        connection = self._connection
+        # Without the records' text: it would be copied through every step.
+        places = pa.array(range(page.num_rows), pa.int32())
+        connection.register("page", page.drop_columns(["raw_data"]).append_column("place", places))
+        if self._files and self._batches == 1:
+            lookup = LATEST_SQL.format(
+                files=self._lake.sql_list(self._files), where="WHERE source_id IN (SELECT source_id FROM page)"
+            )
+            connection.execute(f"INSERT INTO known {lookup}")
+        elif self._files:
+            self.load_all()
+        fresh = connection.sql(
+            """
+            SELECT place, CAST(uuid() AS VARCHAR) AS id, TRY_CAST(page.modified AS TIMESTAMP) AS source_modified_at,
+                   CAST(current_timestamp AS TIMESTAMP) AS ingested_at, known.source_id IS NOT NULL AS is_known,
+                   coalesce(known.change_type, 'delete') = 'delete' AS is_unheld
+            FROM page LEFT JOIN known USING (source_id)
+            WHERE known.source_id IS NULL OR known.checksum <> page.checksum OR known.change_type <> page.change_type
+            ORDER BY place
+            """
+        ).to_arrow_table()
+        connection.unregister("page")
+        rows = page if fresh.num_rows == page.num_rows else page.take(fresh["place"])
+        for name in ("id", "source_modified_at", "ingested_at"):
+            rows = rows.append_column(name, fresh[name])
+        rows = rows.append_column("sync_batch_id", pa.repeat(pa.scalar(run_id), rows.num_rows))
+        self._remember(rows, replaces=any(fresh["is_known"].to_pylist()))
+        return rows.select(BRONZE_SCHEMA.names).cast(BRONZE_SCHEMA), sum(fresh["is_unheld"].to_pylist())
+
+    def _remember(self, rows: pa.Table, replaces: bool) -> None:
+        if rows.num_rows:
+            self._connection.register(
+                "fresh", rows.select(["source_id", "checksum", "change_type", "source_modified_at"])
+            )
+            if replaces:
+                self._connection.execute("DELETE FROM known WHERE source_id IN (SELECT source_id FROM fresh)")
+            self._connection.execute("INSERT INTO known FROM fresh")
+            self._connection.unregister("fresh")
+
+    def compare_ids(self, at_source: pa.Table) -> tuple[list[str], list[str], int]:
+        """Hold the source's full list of records against the lake's.
+
+        Parameters:
+            at_source: `source_id` and `modified`, the modification time as the source writes it.
+
+        Returns:
+            Ids that the lake holds and the source no longer has; ids that the source has and the lake lacks, holds as
+            deleted, or holds with another modification time (it changed while access rights hid it, say); how many
+            the lake holds.
+        """
+        self.load_all()
+        self._connection.register("at_source", at_source)
+        query = self._connection.execute
+        gone = query("SELECT source_id FROM known ANTI JOIN at_source USING (source_id) WHERE change_type <> 'delete'")
+        gone_ids = [row[0] for row in gone.fetchall()]
+        stray = query(
+            """SELECT source_id FROM at_source ANTI JOIN known
+               ON known.source_id = at_source.source_id AND known.change_type <> 'delete'
+                  AND known.source_modified_at IS NOT DISTINCT FROM TRY_CAST(at_source.modified AS TIMESTAMP)"""
+        )
+        stray_ids = [row[0] for row in stray.fetchall()]
+        held = query("SELECT count(*) FROM known WHERE change_type <> 'delete'").fetchall()[0][0]
+        self._connection.unregister("at_source")
+        return sorted(gone_ids), sorted(stray_ids), held

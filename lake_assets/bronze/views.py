@@ -1,0 +1,136 @@
+"""The views `bronze.<type>_<entity>` (every capture) and `raw.<type>_<entity>` (the latest version of each record, typed)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from lake_assets.bronze.state import load_schema
+from lake_assets.bronze.typed import SQL_TYPES, label_sql, merged_columns, parse_struct, typed_sql
+from resources import layout
+from resources.connectors.base import Column
+from resources.lake import Lake, sql_name
+from resources.scope import Scope, empty_relation
+
+BRONZE_COLUMNS = {
+    "tenant_id": "VARCHAR",
+    "source": "VARCHAR",
+    "entity": "VARCHAR",
+    "id": "VARCHAR",
+    "source_id": "VARCHAR",
+    "raw_data": "VARCHAR",
+    "checksum": "VARCHAR",
+    "change_type": "VARCHAR",
+    "source_modified_at": "TIMESTAMP",
+    "read_at": "TIMESTAMP",
+    "ingested_at": "TIMESTAMP",
+    "sync_batch_id": "VARCHAR",
+    "bronze_file": "VARCHAR",
+    "bronze_row": "BIGINT",
+}
+METADATA_COLUMNS = {
+    "tenant_id": "VARCHAR",
+    "_source": "VARCHAR",
+    "_source_id": "VARCHAR",
+    "_ingested_at": "TIMESTAMP",
+    "_source_system": "VARCHAR",
+    "_sync_batch_id": "VARCHAR",
+}
+
+
+@dataclass(frozen=True)
+class BronzeTable:
+    """One table of one source type over the tenants and instances in scope."""
+
+    source_type: str
+    entity: str
+
+    @property
+    def view(self) -> str:
+        return f"{self.source_type}_{self.entity}"
+
+
+def bronze_sources(lake: Lake, tenant: str) -> dict[str, str]:
+    """Source instance -> type, of everything ever captured for the tenant."""
+    names = [name.removeprefix("source=") for name in lake.storage.folders(f"_schema/tenant_id={tenant}")]
+    types = {name: lake.storage.read_json(layout.source_file(tenant, name)) for name in names}
+    return {name: stored["type"] for name, stored in types.items() if stored}
+
+
+def captured_tables(lake: Lake, tenants: tuple[str, ...]) -> set[BronzeTable]:
+    """Every table that has a captured schema."""
+    tables: set[BronzeTable] = set()
+    for tenant in tenants:
+        for source, source_type in bronze_sources(lake, tenant).items():
+            for path in lake.storage.files(f"_schema/tenant_id={tenant}/source={source}", ".json"):
+                name = path.rsplit("/", 1)[1]
+                if name.startswith("entity="):
+                    tables.add(BronzeTable(source_type, name.removeprefix("entity=").removesuffix(".json")))
+    return tables
+
+
+def bronze_view(scope: Scope, table: BronzeTable) -> str:
+    """SELECT for `bronze.<type>_<entity>`; columns: `BRONZE_COLUMNS`."""
+    scan = scope.scan(_folders(scope, table), "file_row_number = true")
+    if scan is None:
+        return empty_relation(BRONZE_COLUMNS)
+    names = ", ".join(name for name in BRONZE_COLUMNS if not name.startswith("bronze_"))
+    start = len(scope.lake.storage.root) + 2
+    return f"SELECT {names}, substr(filename, {start}) AS bronze_file, file_row_number AS bronze_row FROM {scan}"
+
+
+def raw_view(scope: Scope, table: BronzeTable, only: Collection[str] | None = None) -> str:
+    """SELECT for `raw.<type>_<entity>`: one row a record that is not deleted; each captured field as a typed column,
+    a reference as its id with its label beside it in `<field>__label`; and `METADATA_COLUMNS`. Before a schema was
+    captured only those.
+
+    Parameters:
+        only: of the captured fields, just these.
+    """
+    columns = [column for column in _columns(scope, table) if only is None or column.name in only]
+    typed = {column.name: SQL_TYPES[column.type] for column in columns}
+    if scope.scan(_folders(scope, table)) is None:
+        labels = {f"{column.name}__label": "VARCHAR" for column in columns if column.type == "reference"}
+        return empty_relation({"tenant_id": "VARCHAR", **typed, **labels, **METADATA_COLUMNS})
+    values = [f"{typed_sql(column)} AS {sql_name(column.name)}" for column in columns]
+    values += [
+        f"{label_sql(column)} AS {sql_name(column.name + '__label')}"
+        for column in columns
+        if column.type == "reference"
+    ]
+    return f"""
+    WITH captures AS ({bronze_view(scope, table)}),
+    latest AS (
+      SELECT tenant_id, source, source_id, max((read_at, bronze_file, bronze_row)) AS anchor,
+             arg_max(change_type, (read_at, bronze_file, bronze_row)) AS change_type
+      FROM captures GROUP BY ALL HAVING change_type <> 'delete'
+    )
+    SELECT tenant_id, {", ".join([*values, ""])} source AS _source, source_id AS _source_id, ingested_at AS _ingested_at,
+           '{table.source_type}' AS _source_system, sync_batch_id AS _sync_batch_id
+    FROM (
+      SELECT captures.*, {parse_struct(columns) if columns else "NULL"} AS r
+      FROM captures JOIN latest USING (tenant_id, source, source_id)
+      WHERE (captures.read_at, captures.bronze_file, captures.bronze_row) = latest.anchor
+    )"""
+
+
+def _columns(scope: Scope, table: BronzeTable) -> list[Column]:
+    schemas: list[dict[str, Any]] = []
+    for tenant in scope.tenants:
+        for source, source_type in _sources(scope, tenant).items():
+            stored = load_schema(scope.lake, tenant, source, table.entity) if source_type == table.source_type else None
+            if stored:
+                schemas.append(stored)
+    return [column for column in merged_columns(schemas) if column.name != "tenant_id"]
+
+
+def _folders(scope: Scope, table: BronzeTable) -> list[str]:
+    return [
+        layout.bronze_table(tenant, source, table.entity)
+        for tenant in scope.tenants
+        for source, source_type in _sources(scope, tenant).items()
+        if source_type == table.source_type
+    ]
+
+
+def _sources(scope: Scope, tenant: str) -> dict[str, str]:
+    return scope.remembered(("sources", tenant), lambda: bronze_sources(scope.lake, tenant))

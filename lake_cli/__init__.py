@@ -1,0 +1,1 @@
+"""The `lake` command. Diagnostics go to stderr; stdout carries the answer."""

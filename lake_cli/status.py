@@ -1,0 +1,113 @@
+"""`lake status`: where every table of every tenant stands."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from lake_assets.automation.outcome import NOTICE_AFTER, table_states
+from lake_assets.automation.sensors import RETRY_SECONDS
+from lake_assets.catalog import define_views
+from lake_assets.silver.spec import load_specs
+from lake_cli.console import out, print_json, print_table
+from lake_config import Settings
+from resources.dagster_lake import open_lake
+from resources.lake import Lake
+from resources.scope import Scope
+
+COLUMNS = [
+    "tenant",
+    "layer",
+    "table",
+    "rows",
+    "status",
+    "last_sync",
+    "lag_minutes",
+    "quality_score",
+    "open_quarantine",
+    "message",
+]
+
+
+def collect_status(settings: Settings, lake: Lake) -> list[dict[str, Any]]:
+    """One entry a tenant, layer and table, with the keys of `COLUMNS`; what does not apply is None. `lag_minutes` is
+    how long ago the data was read up to."""
+    entries: list[dict[str, Any]] = []
+    for tenant in settings.tenants:
+        entries += _bronze(lake, tenant)
+        entries += _silver(settings, lake, tenant)
+    return entries
+
+
+def show_status(settings: Settings, as_json: bool) -> None:
+    entries = collect_status(settings, open_lake(settings))
+    if as_json:
+        print_json(entries)
+        return
+    shown = COLUMNS[:-1]
+    print_table(str(settings.root), shown, [[entry[column] for column in shown] for entry in entries])
+    for entry in entries:
+        if entry["message"] and entry["status"] != "missing_at_source":
+            out.print(f"{entry['tenant']}/{entry['table']}: {entry['message']}", markup=False, soft_wrap=True)
+
+
+def _entry(tenant: str, layer: str, table: str, **values: Any) -> dict[str, Any]:
+    return {**dict.fromkeys(COLUMNS), "tenant": tenant, "layer": layer, "table": table, **values}
+
+
+def _bronze(lake: Lake, tenant: str) -> list[dict[str, Any]]:
+    now = datetime.now(UTC)
+    entries = []
+    for (source, table), state in sorted(table_states(lake, tenant).items()):
+        message = state.message
+        status = state.status
+        if status == "failed" and state.retry:
+            status = "pending_retry"
+            tries = (
+                f"{state.failures} of {NOTICE_AFTER} failures before a notice"
+                if state.failures < NOTICE_AFTER
+                else f"{state.failures} failures"
+            )
+            message = f"{message} ({tries}; tried again every {RETRY_SECONDS // 60} minutes)"
+        entries.append(
+            _entry(
+                tenant,
+                "bronze",
+                f"{source}.{table}",
+                rows=state.rows,
+                status=status,
+                last_sync=state.last_sync_at.isoformat(timespec="seconds") if state.last_sync_at else None,
+                lag_minutes=round((now - state.watermark).total_seconds() / 60, 1) if state.watermark else None,
+                message=message,
+            )
+        )
+    return entries
+
+
+def _silver(settings: Settings, lake: Lake, tenant: str) -> list[dict[str, Any]]:
+    specs = load_specs()
+    with lake.connection() as connection:
+        define_views(connection, settings, Scope(lake, (tenant,)), "SELECT * FROM quarantine.records")
+        counts = " UNION ALL ".join(
+            f"SELECT '{entity}' AS entity, count(*) AS rows, round(avg(quality_score), 4) AS score,"
+            " max(last_updated) AS last_updated"
+            f" FROM silver.{entity}"
+            for entity in specs
+        )
+        rows = connection.execute(f"SELECT * FROM ({counts}) ORDER BY entity").fetchall()
+        quarantine = dict(
+            connection.execute(
+                "SELECT silver_entity, count(*) FROM quarantine.records WHERE status = 'open' GROUP BY 1"
+            ).fetchall()
+        )
+    return [
+        _entry(
+            tenant,
+            "silver",
+            entity,
+            rows=count,
+            status="ok" if count or quarantine.get(entity) else "empty",
+            last_sync=last_updated.isoformat(timespec="seconds") + "+00:00" if last_updated else None,
+            quality_score=score,
+            open_quarantine=quarantine.get(entity, 0),
+        )
+        for entity, count, score, last_updated in rows
+    ]

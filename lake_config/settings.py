@@ -1,0 +1,180 @@
+"""The shape of `lake.yaml`: one model per block, every key with its meaning and default."""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from lake_config.secret import Secret, expand
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+TABLE_NAME = re.compile(r"[a-z][a-z0-9_.]{0,62}")
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class TableOptions(_Block):
+    """Which fields of one table are read."""
+
+    include: list[str] | None = Field(
+        None, description="read only these fields (the id and the modification time always are)"
+    )
+    exclude: list[str] = Field(default_factory=list, description="do not read these fields")
+
+
+class SourceSettings(_Block):
+    """What every source instance has."""
+
+    type: str
+    tables: dict[str, TableOptions] | None = Field(
+        None, description="a list of tables reads only those; a mapping sets options for (or adds) single tables"
+    )
+    only_listed: bool = Field(False, exclude=True, description="set when `tables` was given as a list")
+    max_in_flight: int = Field(4, ge=1, le=64, description="requests under way at once, over all tables")
+    max_per_second: float | None = Field(None, gt=0, description="requests started per second, over all tables")
+    timeout_seconds: float = Field(120, gt=0, description="how long one request may take")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tables_as_list_or_mapping(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("tables"), list):
+            if not all(isinstance(name, str) for name in data["tables"]):
+                raise ValueError("tables: a list of table names is expected")
+            return {**data, "tables": {name: {} for name in data["tables"]}, "only_listed": True}
+        if isinstance(data, dict) and isinstance(data.get("tables"), dict):
+            return {**data, "tables": {name: ({} if opts is None else opts) for name, opts in data["tables"].items()}}
+        return data
+
+    @field_validator("tables")
+    @classmethod
+    def _table_names(cls, tables: dict[str, TableOptions] | None) -> dict[str, TableOptions] | None:
+        for name in tables or {}:
+            if not TABLE_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a table name (letters a-z, digits, _ and . only)")
+        if not tables:
+            return tables
+        return {name.replace(".", "_"): options for name, options in tables.items()}
+
+
+class OdooSource(SourceSettings):
+    """One Odoo database."""
+
+    type: Literal["odoo"] = "odoo"
+    url: str = Field(description="where the server answers, without /jsonrpc; a path prefix is kept")
+    database: str
+    username: str
+    password: Secret = Field(description="the user's password or an API key; usually ${SOME_VARIABLE}")
+    protocol: Literal["auto", "jsonrpc", "json2"] = Field("auto", description="auto asks the server for its version")
+    page_size: int = Field(1000, ge=1, le=10_000, description="records a page")
+    overlap_minutes: float = Field(
+        10, ge=0, description="how far behind the watermark a sync reads again, for transactions that commit late"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _http_url(cls, url: str) -> str:
+        if "${" not in url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", url):
+            raise ValueError("an http:// or https:// address without user name or password is expected")
+        return url.rstrip("/")
+
+
+SOURCE_TYPES: dict[str, type[SourceSettings]] = {"odoo": OdooSource}
+
+
+class TenantSettings(_Block):
+    """One tenant: a company whose data is kept apart from everybody else's."""
+
+    name: str = ""
+    plan: str = "standard"
+    timezone: str = Field("UTC", description="IANA name; business dates are days in this zone")
+    retired: bool = Field(False, description="a tenant that left: its data stays, it is no longer synced")
+    sources: dict[str, OdooSource] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _type_defaults_to_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("sources"), dict):
+            return data
+        sources = {}
+        for name, source in data["sources"].items():
+            if isinstance(source, dict) and "type" not in source:
+                source = {"type": name, **source}
+            if isinstance(source, dict) and source["type"] not in SOURCE_TYPES:
+                known = ", ".join(sorted(SOURCE_TYPES))
+                raise ValueError(
+                    f"sources.{name}: type {source['type']!r} is not known (known: {known}); set `type:` to one of them"
+                )
+            sources[name] = source
+        return {**data, "sources": sources}
+
+    @field_validator("sources")
+    @classmethod
+    def _source_names(cls, sources: dict[str, OdooSource]) -> dict[str, OdooSource]:
+        for name in sources:
+            if not SOURCE_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a source name (a-z first, then a-z, 0-9 and _)")
+        return sources
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"{zone!r} is not an IANA time zone such as Europe/Berlin")
+        return zone
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class LakeSettings(_Block):
+    """Where the lake is and what serves it."""
+
+    root: str = Field("./data-lake", description="a folder or an object-store URL (s3://bucket/prefix)")
+    start_date: date = Field(description="the first day partition; a constant")
+    postgres: str = Field("embedded", description="`embedded`, or a postgresql:// URL, usually ${LAKE_POSTGRES_URL}")
+    catalog_file: str = Field("./lake.duckdb", description="the DuckDB file with views for BI tools")
+    webhook_url: Secret | None = Field(None, description="where notices go (a JSON POST) besides the log")
+
+
+class Settings(_Block):
+    """The whole file."""
+
+    lake: LakeSettings
+    tenants: dict[str, TenantSettings]
+    path: Path = Field(Path("lake.yaml"), exclude=True, description="the file it was read from")
+
+    @field_validator("tenants")
+    @classmethod
+    def _slugs(cls, tenants: dict[str, TenantSettings]) -> dict[str, TenantSettings]:
+        for slug in tenants:
+            if not SLUG.fullmatch(slug):
+                raise ValueError(
+                    f"{slug!r} is not a tenant slug (a-z, 0-9 and - only, at most 63, starting with a letter or digit)"
+                )
+        return tenants
+
+    @property
+    def root(self) -> str:
+        """The lake's root: an absolute folder or the object-store URL."""
+        return self.resolve(expand(self.lake.root, where="lake.root"))
+
+    @property
+    def catalog_file(self) -> Path:
+        return Path(self.resolve(expand(self.lake.catalog_file, where="lake.catalog_file")))
+
+    @property
+    def active_tenants(self) -> dict[str, TenantSettings]:
+        return {slug: tenant for slug, tenant in self.tenants.items() if not tenant.retired}
+
+    def resolve(self, path: str) -> str:
+        """`path` as seen from the folder of the configuration file; URLs stay as they are."""
+        if "://" in path:
+            return path
+        return str((self.path.parent / Path(path).expanduser()).resolve())
