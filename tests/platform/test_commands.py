@@ -20,7 +20,9 @@ OUTSIDE_MAKE = {
 
 
 def _make(*arguments: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *arguments], cwd=folder, env=OUTSIDE_MAKE, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, env=OUTSIDE_MAKE, capture_output=True, text=True, check=False
+    )
 
 
 def test_make_alone_lists_every_target_with_its_purpose() -> None:
