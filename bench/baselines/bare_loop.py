@@ -21,11 +21,16 @@ def answers(asked_file: str) -> Iterator[Any]:
             yield orjson.loads(session.post(url, data=body).content).get("result")
 
 
+def is_page(result: Any) -> bool:
+    """Whether these are leads, and not labels (`id` and `display_name`) or bare ids."""
+    return isinstance(result, list) and bool(result) and isinstance(result[0], dict) and len(result[0]) > 2
+
+
 def loop(asked_file: str) -> dict[str, Any]:
     started = time.perf_counter()
     rows = 0
     for result in answers(asked_file):
-        if isinstance(result, list) and result and len(result[0]) > 2:  # a page of leads, not of labels
+        if is_page(result):
             rows += len(result)
     return {"seconds": time.perf_counter() - started, "rows": rows}
 

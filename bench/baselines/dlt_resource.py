@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from bench.baselines.bare_loop import answers
+from bench.baselines.bare_loop import answers, is_page
 from bench.harness import worker
 
 SETTINGS = {
@@ -97,7 +97,7 @@ def load(asked_file: str, folder: str, way: str) -> dict[str, Any]:
         for result in answers(asked_file):
             if isinstance(result, dict) and "write_date" in result:
                 fields.update(result)
-            elif isinstance(result, list) and result and len(result[0]) > 2:
+            elif is_page(result):
                 if not columns:
                     columns.update(columns_of(fields, list(result[0])))
                 yield cleaned(result, {name: fields[name] for name in result[0]})

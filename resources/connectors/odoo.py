@@ -28,7 +28,7 @@ from resources.connectors.base import (
     Window,
 )
 from resources.connectors.odoo_labels import Labels
-from resources.connectors.odoo_pages import Domain, PageReader
+from resources.connectors.odoo_pages import IDS_A_LIST, Domain, PageReader
 from resources.connectors.odoo_rpc import Endpoint, Rpc, log_in
 from resources.http import HttpClient, Usage
 
@@ -91,9 +91,6 @@ NEVER_EMPTY: tuple[ColumnType, ...] = ("boolean", "integer", "double", "decimal"
 ALSO_READ = {"pos_order": {"currency_id"}}
 """Fields that are read although the server does not store them: a till order's amounts have no currency otherwise (it is the
 register's, one join away)."""
-
-IDS_A_PAGE = 20_000
-"""Entries of an inventory a request: ids and modification times are cheap."""
 
 REMEMBER_FAILED_LOGIN_SECONDS = 60.0
 """So long a failed login stands for all tables, instead of each of them trying the wrong password again."""
@@ -169,11 +166,7 @@ class OdooConnector:
         yield from self._reader(schema).pages(_modified_in(schema, window))
 
     def by_ids(self, schema: TableSchema, ids: Sequence[str]) -> Iterator[Page]:
-        reader, size = self._reader(schema), self._settings.page_size
-        wanted = sorted({int(value) for value in ids})
-        for start in range(0, len(wanted), size):
-            some = wanted[start : start + size]
-            yield from reader.pages([(ID, "in", some)], at_most=len(some))
+        yield from self._reader(schema).of_ids(sorted({int(value) for value in ids}))
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         if schema.modified_column is not None:
@@ -191,12 +184,12 @@ class OdooConnector:
                 domain=[(ID, ">", last)],
                 fields=[modified or ID],
                 order=ID,
-                limit=IDS_A_PAGE,
+                limit=IDS_A_LIST,
             )
             found: list[dict[str, Any]] = reply.value
             if found:
                 yield [(str(record[ID]), (record.get(modified) or None) if modified else None) for record in found]
-            if len(found) < IDS_A_PAGE:
+            if len(found) < IDS_A_LIST:
                 return
             last = found[-1][ID]
 
@@ -236,8 +229,9 @@ class OdooConnector:
         self._http.close()
 
     def _reader(self, schema: TableSchema) -> PageReader:
+        settings = self._settings
         names = self._http.names(schema.table)
-        return PageReader(self._rpc(), self._labels, schema, self._settings.page_size, names)
+        return PageReader(self._rpc(), self._labels, schema, settings.page_size, settings.max_in_flight, names)
 
     def _has_newer(self, table: str, watermark: datetime) -> bool:
         model = self._models.get(table) or self._fields(table)[0]

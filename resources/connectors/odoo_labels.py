@@ -8,6 +8,7 @@ classic read of the records.
 """
 
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -48,9 +49,12 @@ class LabelledColumns:
 
 
 class Labels:
-    """The labels seen in one sync: (model, id) -> label. Threads may share it: at worst they ask for a label twice."""
+    """The labels seen in one sync: (model, id) -> label. Threads may share it: a model's labels are asked for by one at a
+    time, so that none is asked for twice."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._known: defaultdict[str, dict[int, Any]] = defaultdict(dict)
         self._not_permitted: set[str] = {""}
 
@@ -106,26 +110,43 @@ class Labels:
     def _ask_for_unknown(
         self, records: Sequence[Record], columns: LabelledColumns, ask: Callable[[str, list[int]], list[Record]]
     ) -> None:
-        unknown: defaultdict[str, set[int]] = defaultdict(set)
+        by_model: defaultdict[str, list[str]] = defaultdict(list)
         for name, model in columns.relations:
-            known = self._known[model]
-            unknown[model].update(
-                related for record in records if type(related := record.get(name)) is int and related not in known
-            )
-        for model, ids in unknown.items():
-            if not ids or model in self._not_permitted:
-                continue
-            try:
-                answer = ask(model, sorted(ids))
-            except PermanentError as error:
-                self._not_permitted.add(model)
-                log.info("labels of %s come with the records that point there: %s", model, error)
-                continue
-            known = self._known[model]
-            if len(known) > MOST_LABELS:
-                known.clear()
-            # An empty name is left to the classic read, which has its own way to write it.
-            known.update((related["id"], related["display_name"]) for related in answer if related["display_name"])
+            by_model[model].append(name)
+        for model, names in by_model.items():
+            if _unknown(records, names, self._known[model]):
+                with self._lock:
+                    asking = self._asking[model]
+                with asking:
+                    self._ask(model, records, names, ask)
+
+    def _ask(
+        self,
+        model: str,
+        records: Sequence[Record],
+        names: Sequence[str],
+        ask: Callable[[str, list[int]], list[Record]],
+    ) -> None:
+        known = self._known[model]
+        ids = _unknown(records, names, known)
+        if not ids or model in self._not_permitted:
+            return
+        try:
+            answer = ask(model, sorted(ids))
+        except PermanentError as error:
+            self._not_permitted.add(model)
+            log.info("labels of %s come with the records that point there: %s", model, error)
+            return
+        if len(known) > MOST_LABELS:
+            known.clear()
+        # An empty name is left to the classic read, which has its own way to write it.
+        known.update((related["id"], related["display_name"]) for related in answer if related["display_name"])
+
+
+def _unknown(records: Sequence[Record], names: Sequence[str], known: dict[int, Any]) -> set[int]:
+    """Ids in these columns without a label."""
+    values = (record.get(name) for name in names for record in records)
+    return {value for value in values if type(value) is int and value not in known}
 
 
 def _refers(properties: Any) -> bool:

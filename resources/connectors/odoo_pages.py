@@ -1,11 +1,16 @@
 """Reading one Odoo table page by page.
 
 A `PageReader` lives as long as one walk through a table and remembers what it learned on the way: which fields vanished
-meanwhile, how large a page the server manages, and whether bare ids plus labels or classic reads come cheaper.
+meanwhile, how large a page the server manages, and whether bare ids plus labels or classic reads come cheaper. Once that
+is known it lists the ids that are left and reads their pages side by side, which keeps more than one worker of the
+server busy, and the server while we decode.
 """
 
 import logging
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 from resources.connectors.base import Page, PermanentError, TableSchema
@@ -25,21 +30,25 @@ SMALLEST_PAGE = 50
 BARE_PAGES_ON_TRIAL = 2
 """The first bare pages pay for labels that later ones have for free."""
 
+IDS_A_LIST = 20_000
+"""Ids a request: they are cheap."""
+
 
 class PageReader:
-    """One walk through one table, by one thread.
+    """One walk through one table.
 
     Parameters:
         page_size: records a page.
+        at_once: pages to read side by side; each one waits in memory until its turn.
         names: tenant, source and table, for logs.
     """
 
     def __init__(
-        self, rpc: Rpc, labels: Labels, schema: TableSchema, page_size: int, names: dict[str, str | None]
+        self, rpc: Rpc, labels: Labels, schema: TableSchema, page_size: int, at_once: int, names: dict[str, str | None]
     ) -> None:
         self._rpc, self._labels, self._schema, self._names = rpc, labels, schema, names
         self._where = f"tenant {names['tenant']}, source {names['source']}, table {schema.table}"
-        self._page_size = page_size
+        self._page_size, self._at_once = page_size, at_once
         self._fields = [column.name for column in schema.columns]
         self._labelled = LabelledColumns.of(schema, self._fields)
         self._bare = False
@@ -47,8 +56,66 @@ class PageReader:
         self._classic_cost = 0.0
         self._seconds = 0.0
 
-    def pages(self, domain: Domain, at_most: int | None = None) -> Iterator[Page]:
-        """The records that match, by ascending id.
+    def pages(self, domain: Domain) -> Iterator[Page]:
+        """The records that match, by ascending id."""
+        last_id = 0
+        for page, full in self._one_after_the_other(domain):
+            yield page
+            last_id = page.records[-1][self._schema.id_column]
+            if full and not self._bare_on_trial:
+                break
+        else:
+            return
+        for ids in self._lists_of_ids(domain, last_id):
+            yield from self.of_ids(ids, domain)
+
+    def of_ids(self, ids: list[int], domain: Iterable[Any] = ()) -> Iterator[Page]:
+        """Those of these records that match, in the order of `ids`, which ascends."""
+        size = self._page_size
+        with ThreadPoolExecutor(self._at_once, thread_name_prefix="pages") as pool:
+            under_way: deque[Future[list[Page]]] = deque()
+            try:
+                for start in range(0, len(ids), size):
+                    some = ids[start : start + size]
+                    if self._bare_on_trial:
+                        yield from self._some(some, domain)
+                        continue
+                    if len(under_way) == self._at_once:
+                        yield from under_way.popleft().result()
+                    under_way.append(pool.submit(self._some, some, domain))
+                while under_way:
+                    yield from under_way.popleft().result()
+            finally:
+                for future in under_way:
+                    future.cancel()
+
+    def _some(self, ids: list[int], domain: Iterable[Any]) -> list[Page]:
+        # By ids and not by a range of them: a record that enters the range now would push another off the page.
+        only = [*domain, (self._schema.id_column, "in", ids)]
+        return [page for page, _ in self._one_after_the_other(only, at_most=len(ids))]
+
+    def _lists_of_ids(self, domain: Domain, last_id: int) -> Iterator[list[int]]:
+        id_column = self._schema.id_column
+        while True:
+            reply = self._rpc.call(
+                self._schema.source_name,
+                "search",
+                self._schema.table,
+                domain=[*domain, (id_column, ">", last_id)],
+                order=id_column,
+                limit=IDS_A_LIST,
+            )
+            ids = self._list_of(reply, "search")
+            if ids:
+                self._check_order(ids, last_id)
+                yield ids
+                last_id = ids[-1]
+            # What comes to be meanwhile is newer than this sync's watermark: the next one reads it.
+            if len(ids) < IDS_A_LIST:
+                return
+
+    def _one_after_the_other(self, domain: Domain, at_most: int | None = None) -> Iterator[tuple[Page, bool]]:
+        """Pages by ascending id, none empty, and whether they are full, so that more may follow.
 
         Parameters:
             at_most: stop after so many records; more cannot match.
@@ -61,7 +128,7 @@ class PageReader:
             except SlowAnswer as error:
                 if limit <= SMALLEST_PAGE:
                     raise
-                self._page_size = max(SMALLEST_PAGE, limit // 4)
+                self._page_size = min(self._page_size, max(SMALLEST_PAGE, limit // 4))
                 log.warning("%s Trying pages of %d.", error, self._page_size, extra=self._names)
                 continue
             records = page.records
@@ -69,12 +136,15 @@ class PageReader:
                 return
             full = len(records) >= limit
             count += len(records)
-            previous, last_id = last_id, records[-1]["id"]
-            if last_id <= previous:
-                raise PermanentError(f"{self._where}: the server does not keep the order by id: records would be lost.")
-            yield page
+            self._check_order([record[self._schema.id_column] for record in records], last_id)
+            last_id = records[-1][self._schema.id_column]
+            yield page, full
             if not full:
                 return
+
+    def _check_order(self, ids: list[int], after: int) -> None:
+        if any(one >= other for one, other in pairwise([after, *ids])):
+            raise PermanentError(f"{self._where}: the server does not keep the order by id: records would be lost.")
 
     def _page(self, domain: Domain, limit: int) -> Page:
         self._seconds = 0.0
@@ -91,7 +161,7 @@ class PageReader:
             reply = self._read_classic(domain, limit)
             if self._bare_on_trial:  # else no bare page of this table will want them
                 self._labels.learn(reply.value, self._labelled)
-        if reply.value:
+        if reply.value and self._bare_on_trial:
             self._choose_way(self._seconds / len(reply.value))
         return Page(reply.value, reply.read_at)
 
@@ -107,10 +177,12 @@ class PageReader:
             self._bare = False
 
     def _read_classic(self, domain: Domain, limit: int) -> Reply:
+        fields = self._fields
         try:
-            return self._search_read(domain, self._fields, limit, bare=False)
+            return self._search_read(domain, fields, limit, bare=False)
         except FieldGone:
-            if not self._drop_lost_fields():
+            # Another page's thread may have found out first.
+            if self._fields is fields and not self._drop_lost_fields():
                 raise
             return self._search_read(domain, self._fields, limit, bare=False)
 
@@ -126,9 +198,14 @@ class PageReader:
             model, "search_read", self._schema.table, domain=domain, fields=fields, order=order, **options
         )
         self._seconds += reply.seconds
-        if not isinstance(reply.value, list):
-            raise PermanentError(f"{self._where}: the server answered search_read of {model} with no list of records.")
+        self._list_of(reply, "search_read", model)
         return reply
+
+    def _list_of(self, reply: Reply, method: str, model: str | None = None) -> list[Any]:
+        if not isinstance(reply.value, list):
+            model = model or self._schema.source_name
+            raise PermanentError(f"{self._where}: the server answered {method} of {model} with no list.")
+        return reply.value
 
     # Both ask by a search: rules that hide single records shorten its answer, while a `read` would fail as a whole.
     def _ask_for_labels(self, model: str, ids: list[int]) -> list[Record]:

@@ -97,7 +97,11 @@ def witness(sandbox: Sandbox) -> Callable[..., Any]:
 @pytest.fixture
 def always_bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read every page but the first bare, whatever it costs."""
-    monkeypatch.setattr(PageReader, "_choose_way", lambda self, cost: setattr(self, "_bare", True))
+
+    def choose(reader: PageReader, cost: float) -> None:
+        reader._bare, reader._bare_on_trial = True, 0
+
+    monkeypatch.setattr(PageReader, "_choose_way", choose)
 
 
 def read(connector: OdooConnector, table: str | TableSchema, window: Window | None = None) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Paging alone: whatever moves between pages, and whatever an unusual server does."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,23 +33,33 @@ class Server:
 
     def __init__(self, in_window: set[int], happens: Callable[["Server"], None] = lambda server: None) -> None:
         self.in_window, self.happens = in_window, happens
+        self._lock = threading.Lock()
         self.limits: list[int] = []
+        self.lists = 0
         self.slow_above: int | None = None
 
     def call(self, model: str, method: str, table: str | None = None, domain: Any = None, **named: Any) -> Reply:
         limit, after = named["limit"], domain[-1][2]
-        self.limits.append(limit)
-        if self.slow_above is not None and limit > self.slow_above:
-            raise SlowAnswer("too slow.")
-        found = sorted(value for value in self.in_window if value > after)[:limit]
-        self.happens(self)
-        return Reply([{"id": value} for value in found], datetime.now(UTC), 0.0)
+        found = {value for value in self.in_window if value > after}
+        for field, operator, value in domain[:-1]:
+            if (field, operator) == ("id", "in"):
+                found &= set(value)
+        with self._lock:
+            if method == "search":
+                self.lists += 1
+                self.happens(self)
+                return Reply(sorted(found)[:limit], datetime.now(UTC), 0.0)
+            self.limits.append(limit)
+            if self.slow_above is not None and limit > self.slow_above:
+                raise SlowAnswer("too slow.")
+            self.happens(self)
+            return Reply([{"id": value} for value in sorted(found)[:limit]], datetime.now(UTC), 0.0)
 
     def fields(self, model: str, table: str | None = None) -> dict[str, dict[str, Any]]:
         return {"id": {"type": "integer"}}
 
     def read(self, page_size: int) -> list[int]:
-        reader = PageReader(self, Labels(), SCHEMA, page_size, NAMES)
+        reader = PageReader(self, Labels(), SCHEMA, page_size, 3, NAMES)
         return [record["id"] for page in reader.pages([("write_date", ">=", "x")]) for record in page.records]
 
 
@@ -88,22 +99,36 @@ def test_a_server_too_slow_for_the_smallest_page_is_an_error() -> None:
     assert server.limits == [1000, 250, 62, 50]
 
 
-def test_a_server_that_does_not_keep_the_order_is_refused() -> None:
+@pytest.mark.parametrize(("pages", "lists"), [([[2, 1], [1]], []), ([[1, 2]], [4, 3]), ([[1, 2]], [2])])
+def test_a_server_that_does_not_keep_the_order_is_refused(pages: list[list[int]], lists: list[int]) -> None:
+    answers = iter(pages)
+
     class Unordered(Server):
         def call(self, model: str, method: str, table: str | None = None, domain: Any = None, **named: Any) -> Reply:
-            return Reply([{"id": 2}, {"id": 1}], datetime.now(UTC), 0.0)
+            found = lists if method == "search" else [{"id": value} for value in next(answers)]
+            return Reply(found, datetime.now(UTC), 0.0)
 
     with pytest.raises(PermanentError, match="order by id"):
         Unordered(set()).read(2)
 
 
-def test_a_server_that_answers_no_list_is_refused() -> None:
+@pytest.mark.parametrize("silent", ["search_read", "search"])
+def test_a_server_that_answers_no_list_is_refused(silent: str) -> None:
     class Silent(Server):
         def call(self, model: str, method: str, table: str | None = None, domain: Any = None, **named: Any) -> Reply:
-            return Reply(None, datetime.now(UTC), 0.0)
+            reply = super().call(model, method, table, domain, **named)
+            return Reply(None, reply.read_at, 0.0) if method == silent else reply
 
-    with pytest.raises(PermanentError, match="no list of records"):
-        Silent(set()).read(2)
+    with pytest.raises(PermanentError, match=f"{silent} of crm.lead with no list"):
+        Silent({1, 2, 3}).read(2)
+
+
+@given(number=st.integers(0, 60), page_size=st.integers(1, 20))
+def test_ids_are_listed_once_and_pages_asked_for_as_often_as_they_fill(number: int, page_size: int) -> None:
+    server = Server(set(range(1, number + 1)))
+    assert server.read(page_size) == list(range(1, number + 1))
+    assert len(server.limits) == max(1, -(-number // page_size))
+    assert server.lists == (number >= page_size)
 
 
 @pytest.mark.usefixtures("always_bare")
