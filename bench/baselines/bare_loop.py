@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 import requests
@@ -21,7 +21,7 @@ def answers(asked_file: str) -> Iterator[Any]:
             yield orjson.loads(session.post(url, data=body).content).get("result")
 
 
-def is_page(result: Any) -> bool:
+def is_page(result: Any) -> TypeGuard[list[dict[str, Any]]]:
     """Whether these are leads, and not labels (`id` and `display_name`) or bare ids."""
     return isinstance(result, list) and bool(result) and isinstance(result[0], dict) and len(result[0]) > 2
 

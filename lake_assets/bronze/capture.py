@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,7 @@ HELD_SHARE, HELD_ROWS = 0.05, 10
 
 BATCH_ROWS = 5_000
 """Compared and written at once; also a row group's size."""
+BATCHES_WAITING = 2
 PREFETCHED_PAGES = 2
 
 DISTINCT_COLUMNS = ("id", "source_id", "raw_data", "checksum")
@@ -284,7 +286,7 @@ class _ReadClock:
 
 class _Intake:
     """Takes captured rows and puts what is new of them into the file, batch by batch in a thread, while the next
-    pages are read. At most one batch waits in memory.
+    pages are read. At most `BATCHES_WAITING` wait in memory.
 
     `added`: records that the lake did not hold, `deleted`: tombstones; both count once the batch is through.
     """
@@ -293,7 +295,7 @@ class _Intake:
         self._known, self._unit, self._run_id = known, unit, run_id
         self._pending: list[pa.Table] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bronze-intake")
-        self._under_way: Future[None] | None = None
+        self._under_way: deque[Future[None]] = deque()
         self.added = self.deleted = 0
 
     def __enter__(self) -> "_Intake":
@@ -321,15 +323,18 @@ class _Intake:
         """
         if self._pending:
             self._start()
-        if self._under_way is not None:
-            self._under_way.result()
+        self._wait(batches=0)
         return self._known
 
     def _start(self) -> None:
-        if self._under_way is not None:
-            self._under_way.result()
+        self._wait(BATCHES_WAITING)
         batch, self._pending = pa.concat_tables(self._pending), []
-        self._under_way = self._pool.submit(self._put, batch)
+        self._under_way.append(self._pool.submit(self._put, batch))
+
+    def _wait(self, batches: int) -> None:
+        """Until no more than so many batches are left."""
+        while len(self._under_way) > batches:
+            self._under_way.popleft().result()
 
     def _put(self, batch: pa.Table) -> None:
         fresh, unheld = self._known.new_rows(last_of_each(batch), self._run_id)

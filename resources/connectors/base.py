@@ -89,7 +89,8 @@ class Window:
 class Page:
     """Some records of one table, in one answer of the source."""
 
-    records: list[dict[str, Any]]
+    records: list[Any]
+    """Each as a dictionary, or as the JSON text (`bytes`) in which the source wrote it: the lake keeps such a text as it is."""
     read_at: datetime
     """When the request for them began, by this machine's clock, UTC."""
     deleted_ids: Sequence[int | str] = field(default_factory=list)

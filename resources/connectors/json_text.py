@@ -8,11 +8,68 @@ of its escape, so that every later reader can parse what we store.
 import json
 import math
 import re
+from functools import cache
 from typing import Any
 
 import msgspec
+import orjson
 
+_encode_any = msgspec.json.Encoder().encode
+_encode_any_sorted = msgspec.json.Encoder(order="sorted").encode
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def encode(value: Any) -> bytes:
+    """JSON text of what `decode` gives."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # integers beyond 64 bits, which only the slower of the two writes
+        return _encode_any(value)
+
+
+def encode_sorted(value: Any) -> bytes:
+    """The same with the keys of every object in order."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return _encode_any_sorted(value)
+
+
+def decode_kept(text: bytes) -> tuple[Any, bytes]:
+    """The value that `text` describes, and a text of it that every reader can parse: the same one if possible.
+
+    Raises:
+        ValueError: `text` is not JSON.
+    """
+    try:
+        return msgspec.json.decode(text), text
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        value = decode(text)
+        return value, encode(value)
+
+
+def items(body: bytes, key: str | None = None) -> list[bytes] | None:
+    """The texts of the items of a JSON array, which is all of `body` or stands under `key` of the object that it is.
+
+    Cutting an answer up costs a fifth of decoding it, and a record decoded when its turn comes is still in the processor's
+    cache when it is encoded: a page of 1,000 records of 74 fields is through in two thirds of the time.
+
+    Returns:
+        None if there is no such array, or `body` is not strictly JSON.
+    """
+    try:
+        found = _cutter(key).decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return [bytes(item) for item in (found.items if key else found)]
+
+
+@cache
+def _cutter(key: str | None) -> msgspec.json.Decoder[Any]:
+    kind = list[msgspec.Raw]
+    if key is not None:
+        kind = msgspec.defstruct("Envelope", [("items", kind, msgspec.field(name=key))])
+    return msgspec.json.Decoder(kind)
 
 
 def decode(body: bytes) -> Any:

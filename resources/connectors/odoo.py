@@ -229,9 +229,8 @@ class OdooConnector:
         self._http.close()
 
     def _reader(self, schema: TableSchema) -> PageReader:
-        settings = self._settings
         names = self._http.names(schema.table)
-        return PageReader(self._rpc(), self._labels, schema, settings.page_size, settings.max_in_flight, names)
+        return PageReader(self._rpc(), self._labels, schema, self._settings.page_size, names)
 
     def _has_newer(self, table: str, watermark: datetime) -> bool:
         model = self._models.get(table) or self._fields(table)[0]

@@ -13,6 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+
 from resources.connectors.base import Page, PermanentError, TableSchema
 from resources.connectors.odoo_errors import FieldGone
 from resources.connectors.odoo_labels import LabelledColumns, Labels, Record
@@ -30,6 +32,9 @@ SMALLEST_PAGE = 50
 BARE_PAGES_ON_TRIAL = 2
 """The first bare pages pay for labels that later ones have for free."""
 
+PAGES_AT_ONCE = 2
+"""Of one table. More would mostly wait for each other here; other tables are read at the same time."""
+
 IDS_A_LIST = 20_000
 """Ids a request: they are cheap."""
 
@@ -39,16 +44,15 @@ class PageReader:
 
     Parameters:
         page_size: records a page.
-        at_once: pages to read side by side; each one waits in memory until its turn.
         names: tenant, source and table, for logs.
     """
 
     def __init__(
-        self, rpc: Rpc, labels: Labels, schema: TableSchema, page_size: int, at_once: int, names: dict[str, str | None]
+        self, rpc: Rpc, labels: Labels, schema: TableSchema, page_size: int, names: dict[str, str | None]
     ) -> None:
         self._rpc, self._labels, self._schema, self._names = rpc, labels, schema, names
         self._where = f"tenant {names['tenant']}, source {names['source']}, table {schema.table}"
-        self._page_size, self._at_once = page_size, at_once
+        self._page_size = page_size
         self._fields = [column.name for column in schema.columns]
         self._labelled = LabelledColumns.of(schema, self._fields)
         self._bare = False
@@ -58,13 +62,12 @@ class PageReader:
 
     def pages(self, domain: Domain) -> Iterator[Page]:
         """The records that match, by ascending id."""
-        last_id = 0
-        for page, full in self._one_after_the_other(domain):
+        last_id = None
+        for page, last_id in self._one_after_the_other(domain):
             yield page
-            last_id = page.records[-1][self._schema.id_column]
-            if full and not self._bare_on_trial:
+            if last_id is not None and not self._bare_on_trial:
                 break
-        else:
+        if last_id is None:
             return
         for ids in self._lists_of_ids(domain, last_id):
             yield from self.of_ids(ids, domain)
@@ -72,7 +75,7 @@ class PageReader:
     def of_ids(self, ids: list[int], domain: Iterable[Any] = ()) -> Iterator[Page]:
         """Those of these records that match, in the order of `ids`, which ascends."""
         size = self._page_size
-        with ThreadPoolExecutor(self._at_once, thread_name_prefix="pages") as pool:
+        with ThreadPoolExecutor(PAGES_AT_ONCE, thread_name_prefix="pages") as pool:
             under_way: deque[Future[list[Page]]] = deque()
             try:
                 for start in range(0, len(ids), size):
@@ -80,7 +83,7 @@ class PageReader:
                     if self._bare_on_trial:
                         yield from self._some(some, domain)
                         continue
-                    if len(under_way) == self._at_once:
+                    if len(under_way) == PAGES_AT_ONCE:
                         yield from under_way.popleft().result()
                     under_way.append(pool.submit(self._some, some, domain))
                 while under_way:
@@ -114,14 +117,14 @@ class PageReader:
             if len(ids) < IDS_A_LIST:
                 return
 
-    def _one_after_the_other(self, domain: Domain, at_most: int | None = None) -> Iterator[tuple[Page, bool]]:
-        """Pages by ascending id, none empty, and whether they are full, so that more may follow.
+    def _one_after_the_other(self, domain: Domain, at_most: int | None = None) -> Iterator[tuple[Page, int | None]]:
+        """Pages by ascending id, none empty, each with its last id if it is full, so that more may follow.
 
         Parameters:
             at_most: stop after so many records; more cannot match.
         """
         last_id = count = 0
-        while at_most is None or count < at_most:
+        while True:
             limit = self._page_size
             try:
                 page = self._page([*domain, (self._schema.id_column, ">", last_id)], limit)
@@ -134,13 +137,14 @@ class PageReader:
             records = page.records
             if not records:
                 return
-            full = len(records) >= limit
             count += len(records)
-            self._check_order([record[self._schema.id_column] for record in records], last_id)
-            last_id = records[-1][self._schema.id_column]
-            yield page, full
-            if not full:
+            if len(records) < limit or (at_most is not None and count >= at_most):
+                yield page, None
                 return
+            ids = [_id_of(record) for record in records]
+            self._check_order(ids, last_id)
+            last_id = ids[-1]
+            yield page, last_id
 
     def _check_order(self, ids: list[int], after: int) -> None:
         if any(one >= other for one, other in pairwise([after, *ids])):
@@ -177,23 +181,31 @@ class PageReader:
             self._bare = False
 
     def _read_classic(self, domain: Domain, limit: int) -> Reply:
-        fields = self._fields
+        fields, undecoded = self._fields, not self._bare_on_trial
         try:
-            return self._search_read(domain, fields, limit, bare=False)
+            return self._search_read(domain, fields, limit, bare=False, undecoded=undecoded)
         except FieldGone:
             # Another page's thread may have found out first.
             if self._fields is fields and not self._drop_lost_fields():
                 raise
-            return self._search_read(domain, self._fields, limit, bare=False)
+            return self._search_read(domain, self._fields, limit, bare=False, undecoded=undecoded)
 
     def _search_read(
-        self, domain: Domain, fields: list[str], limit: int | None, bare: bool, model: str | None = None
+        self,
+        domain: Domain,
+        fields: list[str],
+        limit: int | None,
+        bare: bool,
+        model: str | None = None,
+        undecoded: bool = False,
     ) -> Reply:
         options: dict[str, Any] = {"load": None} if bare else {}
         if limit is not None:
             options["limit"] = limit
         model = model or self._schema.source_name
         order = self._schema.id_column
+        if undecoded:
+            options["undecoded"] = True
         reply = self._rpc.call(
             model, "search_read", self._schema.table, domain=domain, fields=fields, order=order, **options
         )
@@ -224,3 +236,14 @@ class PageReader:
             self._fields = [name for name in self._fields if name in there]
             self._labelled = LabelledColumns.of(schema, self._fields)
         return bool(lost)
+
+
+class _Id(msgspec.Struct):
+    id: int
+
+
+_decode_id = msgspec.json.Decoder(_Id).decode
+
+
+def _id_of(record: dict[str, Any] | bytes) -> int:
+    return _decode_id(record).id if isinstance(record, bytes) else record["id"]

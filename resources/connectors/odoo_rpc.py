@@ -79,12 +79,22 @@ class Rpc(Protocol):
     version: str
     uid: int
 
-    def call(self, model: str, method: str, table: str | None = None, domain: Any = None, **named: Any) -> Reply:
+    def call(
+        self,
+        model: str,
+        method: str,
+        table: str | None = None,
+        domain: Any = None,
+        *,
+        undecoded: bool = False,
+        **named: Any,
+    ) -> Reply:
         """`env[model].method(domain, **named)` on the server, with `CONTEXT`.
 
         Parameters:
             domain: the search condition, for methods that take one.
             table: the lake's name for it, for messages, logs and counters.
+            undecoded: give the items of a list as JSON texts, if the answer is strictly JSON.
         """
         ...
 
@@ -139,7 +149,16 @@ class JsonRpc:
             raise _no_odoo(http, endpoint) from None
         self.uid = int(cast(Any, odoo.env).uid)
 
-    def call(self, model: str, method: str, table: str | None = None, domain: Any = None, **named: Any) -> Reply:
+    def call(
+        self,
+        model: str,
+        method: str,
+        table: str | None = None,
+        domain: Any = None,
+        *,
+        undecoded: bool = False,
+        **named: Any,
+    ) -> Reply:
         end = self._endpoint
         # By position: up to version 16, `search` has another name for it.
         positional = [] if domain is None else [domain]
@@ -152,7 +171,7 @@ class JsonRpc:
         }
 
         def parse(response: Response) -> Reply:
-            return Reply(_result(response, end, model), response.read_at, response.seconds)
+            return Reply(_result(response, end, model, undecoded), response.read_at, response.seconds)
 
         return self._http.fetch("POST", f"{end.url}/jsonrpc", json=envelope, parse=parse, table=table)
 
@@ -180,13 +199,22 @@ class Json2:
         context = self.call("res.users", "context_get").value
         self.uid = int(context.get("uid") or 0) if isinstance(context, Mapping) else 0
 
-    def call(self, model: str, method: str, table: str | None = None, domain: Any = None, **named: Any) -> Reply:
+    def call(
+        self,
+        model: str,
+        method: str,
+        table: str | None = None,
+        domain: Any = None,
+        *,
+        undecoded: bool = False,
+        **named: Any,
+    ) -> Reply:
         url = f"{self._endpoint.url}/json/2/{model}/{method}"
         if domain is not None:
             named["domain"] = domain
 
         def parse(response: Response) -> Reply:
-            return Reply(self._parse(response, model), response.read_at, response.seconds)
+            return Reply(self._parse(response, model, undecoded), response.read_at, response.seconds)
 
         return self._http.fetch(
             "POST", url, json={**named, "context": CONTEXT}, headers=self._headers, parse=parse, table=table
@@ -196,8 +224,10 @@ class Json2:
         reply = self.call(model, "fields_get", table, attributes=FIELD_ATTRIBUTES)
         return _described(reply.value, model, self._http.where(table))
 
-    def _parse(self, response: Response, model: str) -> Any:
+    def _parse(self, response: Response, model: str, undecoded: bool) -> Any:
         if response.status == HTTPStatus.OK:
+            if undecoded and (texts := json_text.items(response.body)) is not None:
+                return texts
             return _json(response, self._endpoint)
         place = self._endpoint.place(response.where)
         if response.status == HTTPStatus.UNAUTHORIZED:
@@ -295,10 +325,12 @@ def _major(version: str) -> int:
     return int(found.group()) if found else 0
 
 
-def _result(response: Response, endpoint: Endpoint, model: str | None) -> Any:
+def _result(response: Response, endpoint: Endpoint, model: str | None, undecoded: bool = False) -> Any:
     """The `result` of a JSON-RPC answer; None where a method returned nothing."""
     place = endpoint.place(response.where)
     _check_status(response, place)
+    if undecoded and (texts := json_text.items(response.body, "result")) is not None:
+        return texts
     envelope = _json(response, endpoint)
     if not isinstance(envelope, Mapping):
         raise TryAgain("the answer is not a JSON-RPC envelope")

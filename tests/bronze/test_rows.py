@@ -79,6 +79,27 @@ def test_any_other_change_moves_the_checksum(change: dict[str, Any]) -> None:
     assert _checksum(RECORD) != _checksum({**RECORD, **change})
 
 
+@given(st.dictionaries(st.text(min_size=1), json_values, max_size=6), st.booleans())
+def test_a_text_is_kept_as_it_is_and_has_the_checksum_of_what_it_says(values: dict[str, Any], ascii_only: bool) -> None:
+    record = {**values, "id": 7, "partner_id": [3, "Acmé"]}
+    text = json.dumps(record, ensure_ascii=ascii_only, indent=1)
+    of_text = encode_records([text.encode()], SCHEMA, NOW)
+    assert of_text["raw_data"][0].as_py() == text
+    assert of_text.drop_columns("raw_data") == encode_records([record], SCHEMA, NOW).drop_columns("raw_data")
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (b'{"id": 7, "name": "half \\ud83d"}', '{"id":7,"name":"half \\\\ud83d"}'),
+        (b'{"id": 7, "name": "\xff"}', '{"id":7,"name":"\\\\udcff"}'),
+        (b'{"id": 7, "value": NaN}', '{"id":7,"value":"NaN"}'),
+    ],
+)
+def test_a_text_that_not_every_reader_can_parse_is_kept_visibly(written: bytes, kept: str) -> None:
+    assert encode_records([written], SCHEMA, NOW)["raw_data"][0].as_py() == kept
+
+
 def test_no_records_are_no_rows() -> None:
     assert encode_records([], SCHEMA, NOW).num_rows == 0
     assert tombstones([], SCHEMA, NOW).num_rows == 0

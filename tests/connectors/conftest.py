@@ -1,6 +1,7 @@
 """A sandbox Odoo for the whole session, connectors to it, and an independent witness: unmodified odoorpc."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import odoorpc
@@ -110,8 +111,12 @@ def read(connector: OdooConnector, table: str | TableSchema, window: Window | No
     return records(connector.changes(schema, window or Window()))
 
 
-def records(pages: Iterator[Page]) -> list[dict[str, Any]]:
-    return [record for page in pages for record in page.records]
+def records(pages: Iterable[Page]) -> list[dict[str, Any]]:
+    return [decoded(record) for page in pages for record in page.records]
+
+
+def decoded(record: dict[str, Any] | bytes) -> dict[str, Any]:
+    return json.loads(record) if isinstance(record, bytes) else record
 
 
 def ids(rows: list[dict[str, Any]]) -> list[int]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.connectors import json_text
 from resources.connectors.json_text import decode
 
 any_text = st.text(st.characters(exclude_categories=()))
@@ -94,3 +95,27 @@ def test_numbers_keep_their_kind() -> None:
     result = decode(b"[1, 1.0, 1e2]")
     assert [type(value) for value in result] == [int, float, float]
     assert math.isclose(result[2], 100.0)
+
+
+@given(st.lists(values(clean_text)), st.sampled_from(["result", None]), st.booleans())
+def test_cutting_up_an_array_gives_its_items(items: list[Any], key: str | None, compact: bool) -> None:
+    whole: Any = items if key is None else {"jsonrpc": "2.0", key: items, "id": 3}
+    body = json.dumps(whole, separators=(",", ":") if compact else None).encode()
+    texts = json_text.items(body, key)
+    assert texts is not None
+    assert [json.loads(text) for text in texts] == items
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"code": 200}}',
+        b'{"result": false}',
+        b'{"result": [{"x": NaN}]}',
+        b'{"result": [1, 2',
+        b"[1]",
+        b"<p>",
+    ],
+)
+def test_what_is_no_strict_array_is_not_cut_up(body: bytes) -> None:
+    assert json_text.items(body, "result") is None

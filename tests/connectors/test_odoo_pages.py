@@ -59,7 +59,7 @@ class Server:
         return {"id": {"type": "integer"}}
 
     def read(self, page_size: int) -> list[int]:
-        reader = PageReader(self, Labels(), SCHEMA, page_size, 3, NAMES)
+        reader = PageReader(self, Labels(), SCHEMA, page_size, NAMES)
         return [record["id"] for page in reader.pages([("write_date", ">=", "x")]) for record in page.records]
 
 

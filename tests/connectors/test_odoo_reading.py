@@ -85,10 +85,10 @@ def test_a_record_that_moves_while_read_is_not_lost(connect: Connect, sandbox: S
     sandbox.advance(to=hi.isoformat().replace("+00:00", "Z"))
     pages = connector.changes(schema, Window(hi=hi))
     first = next(pages)
-    read_already, not_yet = ids(first.records)[0], everything[30]
+    read_already, not_yet = ids(records([first]))[0], everything[30]
     sandbox.write(DATABASE, "res.country.state", [read_already, not_yet], {"code": "MV"})
     rest = records(pages)
-    assert ids(first.records) + ids(rest) == [value for value in everything if value != not_yet]
+    assert ids(records([first])) + ids(rest) == [value for value in everything if value != not_yet]
     later = read(connector, schema, Window(hi - timedelta(minutes=10), soon(connector)))
     assert {read_already, not_yet} <= set(ids(later))
     assert all(row["code"] == "MV" for row in later if row["id"] in (read_already, not_yet))
@@ -100,10 +100,10 @@ def test_deletes_between_pages_shift_nothing(connect: Connect, sandbox: Sandbox)
         connector = connect(page_size=10)
         pages = connector.changes(connector.schema("crm_stage"), Window())
         first = next(pages)
-        gone = [*ids(first.records)[-2:], made[20]]
+        gone = [*ids(records([first]))[-2:], made[20]]
         kept = [value for value in sandbox.ids(DATABASE, "crm.stage") if value not in gone]
         sandbox.unlink(DATABASE, "crm.stage", [value for value in gone if value in made])
-        seen = ids(first.records) + ids(records(pages))
+        seen = ids(records([first])) + ids(records(pages))
         assert [value for value in seen if value not in gone] == kept
         assert len(seen) == len(set(seen))
         assert made[20] not in seen
