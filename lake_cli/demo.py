@@ -14,7 +14,7 @@ from typing import Any
 
 from dagster import DagsterInstance
 
-from lake_assets.catalog import define_views, write_catalog_file
+from lake_assets.catalog import write_catalog_file
 from lake_assets.gold.spec import load_marts
 from lake_assets.silver.spec import load_specs
 from lake_cli.console import err, fail, out, print_table
@@ -24,7 +24,6 @@ from lake_cli.sync import UNUSABLE, run_and_tell
 from lake_config import Settings
 from resources.dagster_home import close_abandoned_runs, instance_environment, local_instance
 from resources.dagster_lake import open_lake
-from resources.scope import Scope
 from sandbox.server import Sandbox, running
 
 DAYS = 7
@@ -146,7 +145,7 @@ def print_summary(settings: Settings, seconds: dict[str, float]) -> None:
     entries = collect_status(settings, lake)
     rows: list[list[Any]] = []
     for tenant in settings.active_tenants:
-        for layer in ("bronze", "silver"):
+        for layer in ("bronze", "silver", "gold"):
             mine = [
                 entry for entry in entries if entry["tenant"] == tenant and entry["layer"] == layer and entry["rows"]
             ]
@@ -162,25 +161,9 @@ def print_summary(settings: Settings, seconds: dict[str, float]) -> None:
                     count,
                     f"{score / count:.3f}" if silver else "",
                     quarantine if silver else None,
-                    "",
+                    f"{seconds.get(tenant, 0):.1f} s" if layer == "gold" else "",
                 ]
             )
-        with lake.connection() as connection:
-            define_views(
-                connection, settings, Scope(lake, (tenant,)), " ".join(f"gold.{mart}" for mart in load_marts())
-            )
-            counts = [connection.execute(f"SELECT count(*) FROM gold.{mart}").fetchall()[0][0] for mart in load_marts()]
-        rows.append(
-            [
-                tenant,
-                "gold",
-                sum(count > 0 for count in counts),
-                sum(counts),
-                "",
-                None,
-                f"{seconds.get(tenant, 0):.1f} s",
-            ]
-        )
     print_table(
         "The lake", ["tenant", "layer", "tables", "rows", "quality score", "quarantined", "time, all layers"], rows
     )

@@ -1,11 +1,15 @@
 """`lake status`: where every table of every tenant stands."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
+
+from duckdb import DuckDBPyConnection
 
 from lake_assets.automation.outcome import NOTICE_AFTER, table_states
 from lake_assets.automation.sensors import RETRY_SECONDS
 from lake_assets.catalog import define_views
+from lake_assets.gold.spec import load_marts
 from lake_assets.silver.spec import load_specs
 from lake_cli.console import out, print_json, print_table
 from lake_config import Settings
@@ -16,6 +20,7 @@ from resources.scope import Scope
 COLUMNS = [
     "tenant",
     "layer",
+    "source",
     "table",
     "rows",
     "status",
@@ -28,12 +33,13 @@ COLUMNS = [
 
 
 def collect_status(settings: Settings, lake: Lake) -> list[dict[str, Any]]:
-    """One entry a tenant, layer and table, with the keys of `COLUMNS`; what does not apply is None. `lag_minutes` is
-    how long ago the data was read up to."""
+    """One entry a tenant, layer and table (in bronze: of each source instance), with the keys of `COLUMNS`; what does not apply
+    is None. `lag_minutes` is how long ago the data was read up to."""
     entries: list[dict[str, Any]] = []
     for tenant in settings.tenants:
         entries += _bronze(lake, tenant)
-        entries += _silver(settings, lake, tenant)
+        entries += lake.read(partial(_silver, settings, lake, tenant))
+        entries += lake.read(partial(_gold, settings, lake, tenant))
     return entries
 
 
@@ -46,7 +52,8 @@ def show_status(settings: Settings, as_json: bool) -> None:
     print_table(str(settings.root), shown, [[entry[column] for column in shown] for entry in entries])
     for entry in entries:
         if entry["message"] and entry["status"] != "missing_at_source":
-            out.print(f"{entry['tenant']}/{entry['table']}: {entry['message']}", markup=False, soft_wrap=True)
+            where = "/".join(entry[key] for key in ("tenant", "source", "table") if entry[key])
+            out.print(f"{where}: {entry['message']}", markup=False, soft_wrap=True)
 
 
 def _entry(tenant: str, layer: str, table: str, **values: Any) -> dict[str, Any]:
@@ -71,7 +78,8 @@ def _bronze(lake: Lake, tenant: str) -> list[dict[str, Any]]:
             _entry(
                 tenant,
                 "bronze",
-                f"{source}.{table}",
+                table,
+                source=source,
                 rows=state.rows,
                 status=status,
                 last_sync=state.last_sync_at.isoformat(timespec="seconds") if state.last_sync_at else None,
@@ -82,22 +90,20 @@ def _bronze(lake: Lake, tenant: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _silver(settings: Settings, lake: Lake, tenant: str) -> list[dict[str, Any]]:
-    specs = load_specs()
-    with lake.connection() as connection:
-        define_views(connection, settings, Scope(lake, (tenant,)), "SELECT * FROM quarantine.records")
-        counts = " UNION ALL ".join(
-            f"SELECT '{entity}' AS entity, count(*) AS rows, round(avg(quality_score), 4) AS score,"
-            " max(last_updated) AS last_updated"
-            f" FROM silver.{entity}"
-            for entity in specs
-        )
-        rows = connection.execute(f"SELECT * FROM ({counts}) ORDER BY entity").fetchall()
-        quarantine = dict(
-            connection.execute(
-                "SELECT silver_entity, count(*) FROM quarantine.records WHERE status = 'open' GROUP BY 1"
-            ).fetchall()
-        )
+def _silver(settings: Settings, lake: Lake, tenant: str, connection: DuckDBPyConnection) -> list[dict[str, Any]]:
+    define_views(connection, settings, Scope(lake, (tenant,)), "SELECT * FROM quarantine.records")
+    counts = " UNION ALL ".join(
+        f"SELECT '{entity}' AS entity, count(*) AS rows, round(avg(quality_score), 4) AS score,"
+        " max(last_updated) AS last_updated"
+        f" FROM silver.{entity}"
+        for entity in load_specs()
+    )
+    rows = connection.execute(f"SELECT * FROM ({counts}) ORDER BY entity").fetchall()
+    quarantine = dict(
+        connection.execute(
+            "SELECT silver_entity, count(*) FROM quarantine.records WHERE status = 'open' GROUP BY 1"
+        ).fetchall()
+    )
     return [
         _entry(
             tenant,
@@ -111,3 +117,11 @@ def _silver(settings: Settings, lake: Lake, tenant: str) -> list[dict[str, Any]]
         )
         for entity, count, score, last_updated in rows
     ]
+
+
+def _gold(settings: Settings, lake: Lake, tenant: str, connection: DuckDBPyConnection) -> list[dict[str, Any]]:
+    marts = sorted(load_marts())
+    define_views(connection, settings, Scope(lake, (tenant,)), " ".join(f"gold.{mart}" for mart in marts))
+    counts = " UNION ALL ".join(f"SELECT '{mart}' AS mart, count(*) AS rows FROM gold.{mart}" for mart in marts)
+    rows = connection.execute(f"SELECT * FROM ({counts}) ORDER BY mart").fetchall()
+    return [_entry(tenant, "gold", mart, rows=count, status="ok" if count else "empty") for mart, count in rows]

@@ -129,6 +129,7 @@ def test_sql_of_a_tenant_shows_nobody_elses_rows(call: Call, synced: CommandLake
 STATUS_KEYS = [
     "tenant",
     "layer",
+    "source",
     "table",
     "rows",
     "status",
@@ -145,19 +146,22 @@ def test_status_tells_of_every_table(call: Call, synced: CommandLake) -> None:
     entries: list[dict[str, Any]] = json.loads(result.out)
     assert (result.status, result.err) == (0, "")
     assert all(list(entry) == STATUS_KEYS for entry in entries)
-    mine = {(entry["layer"], entry["table"]): entry for entry in entries if entry["tenant"] == "northwind"}
-    leads = mine["bronze", "odoo.crm_lead"]
+    mine = {
+        (entry["layer"], entry["source"], entry["table"]): entry for entry in entries if entry["tenant"] == "northwind"
+    }
+    leads = mine["bronze", "odoo", "crm_lead"]
     assert (leads["rows"], leads["status"]) == (60, "ok")
     assert 0 <= leads["lag_minutes"] < 60
     assert leads["last_sync"].endswith("+00:00")
-    opportunities = mine["silver", "opportunity"]
+    opportunities = mine["silver", None, "opportunity"]
     assert opportunities["rows"] + opportunities["open_quarantine"] == 60
     assert 0 < opportunities["quality_score"] <= 1
-    assert mine["silver", "invoice"]["rows"] == 0
-    assert ("bronze", "odoo.res_lang") in mine
+    assert mine["silver", None, "invoice"]["rows"] == 0
+    assert mine["gold", None, "opportunity"]["rows"] == opportunities["rows"]
+    assert ("bronze", "odoo", "res_lang") in mine
     table = call("status")
     assert table.status == 0
-    assert "odoo.crm_lead" in table.out
+    assert "crm_lead" in table.out
 
 
 def test_doctor_is_content_with_what_works(synced: CommandLake) -> None:

@@ -43,9 +43,13 @@ def test_what_works_is_done(after: Said, lake: CommandLake) -> None:
 def test_missing_models_and_rights_are_no_failures(after: Said, lake: CommandLake) -> None:
     assert "not permitted  northwind/odoo_rights/crm_lead:" in after.err
     assert "no_such_model" not in after.err
-    entries = {entry["table"]: entry for entry in lake.json("status", "--json") if entry["tenant"] == "northwind"}
-    assert entries["odoo_rights.crm_lead"]["status"] == "not_permitted"
-    missing = entries["odoo_model.x_no_such_model"]
+    entries = {
+        (entry["source"], entry["table"]): entry
+        for entry in lake.json("status", "--json")
+        if entry["tenant"] == "northwind"
+    }
+    assert entries["odoo_rights", "crm_lead"]["status"] == "not_permitted"
+    missing = entries["odoo_model", "x_no_such_model"]
     assert missing["status"] == "missing_at_source"
     assert "x.no.such.model" in missing["message"]
 
