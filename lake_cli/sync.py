@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from lake_assets.automation.outcome import table_states
 from lake_assets.automation.runs import SYNC_JOB, TENANT_TAG, bronze_config
 from lake_assets.bronze.assets import bronze_key
+from lake_assets.bronze.sync import abandon_syncs
 from lake_assets.bronze.tables import source_types, tables_of
 from lake_assets.catalog import write_catalog_file
 from lake_assets.definitions import build_defs
@@ -71,6 +72,13 @@ def sync_tenant(
             # Every day runs, whatever became of the one before.
             results = [run_and_tell(settings, instance, tenant, day, tables, options) for day in days]
             write_catalog_file(settings, open_lake(settings))
+    except KeyboardInterrupt:
+        err.print(
+            f"interrupted  {tenant}: the tables that were read to their end are in the lake, of the others nothing;"
+            " the same command goes on from there",
+            soft_wrap=True,
+        )
+        raise
     except UNUSABLE as error:
         fail(str(error), 1)
     _tell_about_tables(settings, tenant)
@@ -134,16 +142,20 @@ def run_day(
             if table in tables
         ]
         selection = list(AssetSelection.assets(*bronze).downstream().resolve(job.asset_layer.asset_graph))
-    with interrupts_raised(), _progress(tenant, day, len(tables) if tables is not None else None):
-        result: ExecuteInProcessResult = job.execute_in_process(
-            instance=instance,
-            partition_key=partition_key(day, tenant),
-            run_config={**bronze_config(settings, **(options or {})), **QUIET},
-            # Dagster's daemon could not repeat it: the run belongs to this process.
-            tags={TENANT_TAG: tenant, MAX_RETRIES_TAG: "0"},
-            asset_selection=selection,
-            raise_on_error=False,
-        )
+    try:
+        with interrupts_raised(), _progress(tenant, day, len(tables) if tables is not None else None):
+            result: ExecuteInProcessResult = job.execute_in_process(
+                instance=instance,
+                partition_key=partition_key(day, tenant),
+                run_config={**bronze_config(settings, **(options or {})), **QUIET},
+                # Dagster's daemon could not repeat it: the run belongs to this process.
+                tags={TENANT_TAG: tenant, MAX_RETRIES_TAG: "0"},
+                asset_selection=selection,
+                raise_on_error=False,
+            )
+    except KeyboardInterrupt:
+        abandon_syncs()
+        raise
     if not result.success:
         for event in result.all_events:
             if event.is_step_failure and event.step_key is not None and event.step_key != "operations__sync_outcome":

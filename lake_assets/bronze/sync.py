@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, ClassVar, Self
 
 from lake_assets.bronze.capture import SyncRequest, TableOutcome, capture_table
 from lake_assets.bronze.collector import rare_collections
@@ -20,6 +21,38 @@ TABLES_AT_ONCE = 4
 
 class _Abandoned(BaseException):
     """Nobody waits for this table any more. No `Exception`, because it is not the table's failure."""
+
+
+class _UnderWay(ThreadPoolExecutor):
+    """Where the tables of one sync are captured."""
+
+    syncs: ClassVar[set["_UnderWay"]] = set()
+    """Of this process."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(TABLES_AT_ONCE, thread_name_prefix=name)
+        self.abandoned = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.syncs.add(self)
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)
+        self.syncs.discard(self)
+
+    def abandon(self) -> None:
+        """End once each table under way is through the page that it is at."""
+        self.abandoned.set()
+        self.shutdown(wait=False, cancel_futures=True)
+
+
+def abandon_syncs() -> None:
+    """End the syncs in this process, and wait for it: after Ctrl-C Dagster may leave them where they are, and what threads still
+    do while the interpreter ends looks like failures of their tables."""
+    for sync in list(_UnderWay.syncs):
+        sync.abandon()
+        sync.shutdown(wait=True)
 
 
 def sync_source(
@@ -44,13 +77,11 @@ def sync_source(
             offered = set(connector.tables())
             yield from (TableOutcome(table, "not_configured") for table in tables if table not in offered)
 
-            abandoned = threading.Event()
-
             def capture(table: str) -> TableOutcome:
                 which = f"{request.source}.{table}"
 
                 def on_rows(rows: int) -> None:
-                    if abandoned.is_set():
+                    if pool.abandoned.is_set():
                         raise _Abandoned
                     progress.report("rows", which, rows)
 
@@ -58,14 +89,12 @@ def sync_source(
                 progress.report("tables", which)
                 return outcome
 
-            with ThreadPoolExecutor(TABLES_AT_ONCE, thread_name_prefix=name) as pool:
+            with _UnderWay(name) as pool:
                 try:
                     for future in as_completed([pool.submit(capture, table) for table in tables if table in offered]):
                         yield future.result()
                 except BaseException:
-                    # Ctrl-C: leaving the pool waits for the tables under way, which end with the page they are at.
-                    abandoned.set()
-                    pool.shutdown(wait=False, cancel_futures=True)
+                    pool.abandon()
                     raise
         finally:
             connector.close()

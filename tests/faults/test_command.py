@@ -1,7 +1,11 @@
 """`lake sync` as a person runs it: exit status, reasons on stderr, and the run in Dagster's own storage."""
 
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,3 +108,33 @@ def test_lake_sql_never_opens_another_tenants_files(odoo: Sandbox, new_lake: Cal
     assert answer.exit_code == 1
     answer = _lake("sql", "SELECT DISTINCT tenant_id FROM bronze.odoo_crm_stage", "--tenant", "anna", "--format", "csv")
     assert answer.stdout == "tenant_id\nanna\n"
+
+
+@pytest.mark.usefixtures("home")
+def test_ctrl_c_ends_a_sync_without_a_trace_and_the_same_command_goes_on(
+    odoo: Sandbox, new_lake: Callable[..., SyncedLake]
+) -> None:
+    tables = ["crm_stage", "crm_lead"]
+    lake = new_lake({"northwind": {"odoo": odoo_source(odoo, tables=tables, page_size=20)}})
+    command = [Path(sys.executable).with_name("lake"), "sync", "--tenant", "northwind", "--config", lake.config]
+    with instance_environment(lake.settings):
+        odoo.fault("slow", model="crm.lead", method="search_read", seconds=0.2, times=None)
+        odoo.reset_requests()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while sum(entry["requests"] for entry in odoo.requests() if entry["model"] == "crm.lead") < 3:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        answer, told = process.communicate(timeout=60)
+        assert (process.returncode, answer) == (130, "")
+        assert "interrupted  northwind:" in told
+        assert "Traceback" not in told
+        assert lake.files("bronze/tenant_id=northwind/source=odoo/entity=crm_lead") == []
+        assert lake.state("crm_lead").message == ""
+
+        odoo.clear_faults()
+        assert subprocess.run(command, check=False, timeout=120).returncode == 0
+        assert_lake_is_source(lake, odoo, "northwind", ["crm_lead"])
+        with DagsterInstance.get() as instance:
+            statuses = [run.status for run in instance.get_runs()]
+        assert statuses == [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
