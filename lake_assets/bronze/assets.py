@@ -193,6 +193,12 @@ def _metadata(outcome: TableOutcome) -> dict[str, Any]:
     return metadata
 
 
+def _schema_news(outcome: TableOutcome) -> str | None:
+    news = "; ".join(map(str, outcome.schema_changes))
+    gained = any(change.kind == "added" for change in outcome.schema_changes)
+    return f"{news}. The table was read in full, for the new fields' values." if gained else news or None
+
+
 def _check_results(key: AssetKey, outcome: TableOutcome) -> Iterator[AssetCheckResult]:
     yield AssetCheckResult(
         asset_key=key,
@@ -207,7 +213,7 @@ def _check_results(key: AssetKey, outcome: TableOutcome) -> Iterator[AssetCheckR
         check_name="schema_unchanged",
         passed=not outcome.schema_changes,
         severity=AssetCheckSeverity.WARN,
-        description="; ".join(map(str, outcome.schema_changes)) or None,
+        description=_schema_news(outcome),
     )
     moved = abs(outcome.rows - outcome.previous_rows) / outcome.previous_rows if outcome.previous_rows else 0.0
     yield AssetCheckResult(

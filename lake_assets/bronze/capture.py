@@ -1,9 +1,10 @@
 """One table of one source, from its connector to its bronze file.
 
-    connector pages  ->  rows with checksums  ->  only what is new  ->  one Parquet file  ->  watermark
+    connector pages  ->  rows with checksums  ->  only what is new  ->  one Parquet file  ->  schema, watermark
     (a thread)           (this thread)            (a thread, DuckDB)    (the same)
 
-The file is published before the watermark moves: a crash between the two reads the same changes again and finds them known.
+The file is published before the schema and the watermark move: a crash between them reads the same changes again and finds
+them known.
 """
 
 import logging
@@ -20,7 +21,15 @@ from typing import TypeVar
 import pyarrow as pa
 
 from lake_assets.bronze.rows import encode_records, last_of_each, tombstones
-from lake_assets.bronze.state import SchemaChange, TableState, capture_schema, counted, load_state, save_state
+from lake_assets.bronze.state import (
+    SchemaChange,
+    TableState,
+    capture_schema,
+    counted,
+    load_state,
+    save_state,
+    schema_changes,
+)
 from lake_assets.bronze.versions import KnownVersions
 from lake_assets.bronze.window import next_watermark, window_of
 from resources import layout
@@ -127,8 +136,15 @@ def capture_table(
     try:
         schema = connector.schema(table)
         outcome.schema = schema
-        outcome.schema_changes = capture_schema(lake, request.tenant, request.source, schema)
-        after = _capture(lake, connector, schema, request, state, outcome, on_rows)
+        outcome.schema_changes = schema_changes(lake, request.tenant, request.source, schema)
+        gained = [change.column for change in outcome.schema_changes if change.kind == "added"]
+        if gained:
+            # A source gives a new field its values without touching modification times: only a full read finds them.
+            log.warning("%s gained %s: reading the table in full", where, ", ".join(gained))
+        begin = replace(state, watermark=None, cursor=None) if gained else state
+        after = _capture(lake, connector, schema, request, begin, outcome, on_rows)
+        # After the file: if we crash in between, the change is seen once more.
+        capture_schema(lake, request.tenant, request.source, schema)
         save_state(lake, request.tenant, request.source, table, after)
     except MissingAtSource as error:
         outcome.status, outcome.message = "missing_at_source", str(error)

@@ -129,17 +129,18 @@ def register_source(lake: Lake, tenant: str, source: str, source_type: str) -> N
         lake.storage.write_json(path, {"type": source_type})
 
 
-def capture_schema(lake: Lake, tenant: str, source: str, schema: TableSchema) -> list[SchemaChange]:
-    """Store `schema` if it differs from the captured one.
-
-    Returns:
-        What changed; nothing at the first capture.
-    """
+def schema_changes(lake: Lake, tenant: str, source: str, schema: TableSchema) -> list[SchemaChange]:
+    """How `schema` differs from the captured one; not at all if there is none."""
     before = load_schema(lake, tenant, source, schema.table)
-    columns = {column.name: asdict(column) for column in schema.columns}
-    changes = compare_columns(before["columns"], columns) if before else []
+    return compare_columns(before["columns"], _columns(schema)) if before else []
+
+
+def capture_schema(lake: Lake, tenant: str, source: str, schema: TableSchema) -> None:
+    """Store `schema` if it differs from the captured one."""
+    before = load_schema(lake, tenant, source, schema.table)
+    columns = _columns(schema)
     past = dict(before["past_columns"]) if before else {}
-    for change in changes:
+    for change in compare_columns(before["columns"], columns) if before else []:
         if before and change.kind != "added":
             past[change.column] = before["columns"][change.column]
     after = {
@@ -155,7 +156,10 @@ def capture_schema(lake: Lake, tenant: str, source: str, schema: TableSchema) ->
     }
     if after != before:
         lake.storage.write_json(layout.schema_file(tenant, source, schema.table), after)
-    return changes
+
+
+def _columns(schema: TableSchema) -> dict[str, dict[str, Any]]:
+    return {column.name: asdict(column) for column in schema.columns}
 
 
 def compare_columns(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> list[SchemaChange]:

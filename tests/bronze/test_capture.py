@@ -56,11 +56,11 @@ class Captured:
             if row["source_id"] == str(record_id)
         ]
 
-    def raw(self) -> dict[str, str]:
-        """id -> name, of the current state."""
+    def raw(self, column: str = "name") -> dict[str, str]:
+        """id -> value, of the current state."""
         with self.lake.connection() as connection:
             view = raw_view(Scope(self.lake, (TENANT,)), BronzeTable("odoo", TABLE))
-            rows = connection.execute(f"SELECT _source_id, name FROM ({view})").fetchall()
+            rows = connection.execute(f"SELECT _source_id, {column} FROM ({view})").fetchall()
         assert len(rows) == len(dict(rows))
         return dict(rows)
 
@@ -359,6 +359,44 @@ def test_fields_that_come_go_and_change_are_named_and_old_rows_stay_readable(cap
     assert captured.raw()["4"] == "forty-four"
     assert captured.raw()["1"] == "record 1"
     assert captured.sync().schema_changes == []
+
+
+def _gain_a_field(source: MovingSource) -> None:
+    """As Odoo does it when a module is installed: every record has a value, no modification time moves."""
+    source.columns.append(Column("phone", "text", "char", empty_is_false=True))
+    for record_id, record in source.records.items():
+        record["phone"] = f"0{record_id}"
+
+
+def test_a_field_that_appears_is_read_for_every_record(captured: Captured) -> None:
+    _gain_a_field(captured.source)
+    outcome = captured.sync()
+    assert (outcome.status, outcome.rows_written) == ("ok", 7)
+    assert captured.raw("phone") == {str(number): f"0{number}" for number in range(1, 8)}
+    assert captured.source.windows[-1].lo is None
+    outcome = captured.sync()
+    assert (outcome.status, outcome.schema_changes) == ("unchanged", [])
+    assert captured.source.windows[-1].lo is not None
+
+
+def test_a_field_that_appears_while_the_source_fails_is_told_and_read_by_the_next_sync(captured: Captured) -> None:
+    source = captured.source
+    _gain_a_field(source)
+    watermark = load_state(captured.lake, TENANT, SOURCE, TABLE).watermark
+    source.error = Unreachable("the source went away")
+    assert captured.sync().status == "failed"
+    assert load_state(captured.lake, TENANT, SOURCE, TABLE).watermark == watermark
+    outcome = captured.sync()
+    assert [str(change) for change in outcome.schema_changes] == ["phone added (char)"]
+    assert outcome.rows_written == 7
+
+
+def test_a_field_that_appears_in_a_sync_of_a_past_day_reaches_later_changes_too(captured: Captured) -> None:
+    _gain_a_field(captured.source)
+    outcome = captured.sync(day=datetime.now(UTC).date() - timedelta(days=1))
+    assert (len(outcome.schema_changes), outcome.rows_read) == (1, 0)
+    captured.sync()
+    assert captured.raw("phone") == {str(number): f"0{number}" for number in range(1, 8)}
 
 
 def test_a_failure_in_the_middle_writes_nothing_and_the_next_sync_completes_it(captured: Captured) -> None:
