@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
+import duckdb
 import pyarrow as pa
 
 from lake_assets.bronze.rows import encode_records, last_of_each, tombstones
@@ -130,7 +131,13 @@ def capture_table(
     outcome = TableOutcome(table)
     started = time.monotonic()
     where = f"{request.tenant}/{request.source}/{table}"
-    state = load_state(lake, request.tenant, request.source, table)
+    try:
+        state = load_state(lake, request.tenant, request.source, table)
+    except duckdb.Error as error:
+        outcome.status = "failed"
+        outcome.message = f"{where}: its state is lost and cannot be rebuilt, because bronze cannot be read: {error}"
+        _remember_failure(lake, request, table, TableState(), outcome)
+        return outcome
     outcome.previous_rows = outcome.rows = state.rows
     outcome.recovered = state.status not in ("ok", "unchanged") or bool(state.message)
     try:

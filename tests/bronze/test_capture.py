@@ -333,6 +333,22 @@ def test_a_crash_between_the_file_and_the_watermark_does_no_harm(
     assert load_state(captured.lake, TENANT, SOURCE, TABLE).rows == 7 == len(captured.raw())
 
 
+def test_a_damaged_file_fails_its_table_with_its_name_also_when_the_state_is_lost(captured: Captured) -> None:
+    path = Path(captured.lake.storage.url(captured.files()[0]))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    captured.state_file().unlink()
+    captured.source.put(4, "changed")
+    for _ in range(2):
+        outcome = captured.sync()
+        assert outcome.status == "failed"
+        assert "northwind/odoo/crm_lead" in outcome.message
+        assert path.name in outcome.message
+    path.write_bytes(whole)
+    assert captured.sync().status == "ok"
+    assert captured.raw() == {str(number): f"record {number}" for number in range(1, 8)} | {"4": "changed"}
+
+
 def test_a_lost_schema_is_captured_by_the_next_sync(captured: Captured) -> None:
     Path(captured.lake.storage.url(layout.schema_file(TENANT, SOURCE, TABLE))).unlink()
     assert captured.sync().schema_changes == []
