@@ -15,7 +15,7 @@ from lake_assets.gold.inputs import Versions, first_source, input_versions
 from lake_assets.gold.spec import MACROS, MartSpec
 from lake_assets.silver.views import load_silver
 from resources import layout
-from resources.lake import Lake, sql_name, sql_text
+from resources.lake import PARQUET, Lake, sql_name, sql_text
 from resources.scope import Scope, empty_relation
 
 
@@ -117,8 +117,7 @@ class MartWork:
         with self.lake.storage.publishing(path) as aside:
             rows = connection.execute(
                 f"COPY (SELECT *, {lineage} FROM ({self.select(statement, more_columns)})) TO {sql_text(str(aside))}"
-                " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1,"
-                f" KV_METADATA {{revlake_spec: {sql_text(self.spec.fingerprint)}}})"
+                f" ({PARQUET}, KV_METADATA {{revlake_spec: {sql_text(self.spec.fingerprint)}}})"
             ).fetchall()[0][0]
         self.outcome.rows += int(rows)
         self.outcome.bytes_written += self.lake.storage.size(path)

@@ -23,7 +23,7 @@ from lake_assets.silver.compile import compile_entity, silver_columns
 from lake_assets.silver.formats import register_formats
 from lake_assets.silver.spec import EntitySpec, load_specs
 from resources import layout
-from resources.lake import Lake, sql_name, sql_text
+from resources.lake import PARQUET, Lake, sql_name, sql_text
 from resources.storage import ParquetUnit
 
 log = logging.getLogger(__name__)
@@ -191,9 +191,7 @@ def rejected_share(lake: Lake, tenant: str, spec: EntitySpec, days: Iterable[dat
 
 def _copy(connection: duckdb.DuckDBPyConnection, select: str, path: str, spec: EntitySpec) -> None:
     metadata = f"KV_METADATA {{revlake_spec: {sql_text(spec.fingerprint)}}}"
-    connection.execute(
-        f"COPY ({select}) TO {sql_text(path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, {metadata})"
-    )
+    connection.execute(f"COPY ({select}) TO {sql_text(path)} ({PARQUET}, {metadata})")
 
 
 def _groups(files: list[_BronzeFile]) -> list[list[_BronzeFile]]:
