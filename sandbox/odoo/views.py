@@ -40,10 +40,11 @@ def is_odd(value: Any) -> bool:
 
 
 def dumps(value: Any) -> bytes:
-    """Any answer as JSON; odd values as Python writes them."""
+    """Any answer as JSON. Odoo's answers are Python's own: ASCII, all else escaped; only where nothing is, a faster way gives
+    the same (but for blanks)."""
     try:
-        if not is_odd(value):
-            return orjson.dumps(value)
+        if not is_odd(value) and (text := orjson.dumps(value)).isascii():
+            return text
     except (TypeError, ValueError):
         pass
     return json.dumps(value).encode()
@@ -125,7 +126,7 @@ class View:
             _ENCODER.encode_into(shown, _BUFFER)
         except (TypeError, ValueError, OverflowError):  # a label of another record may be odd, too
             return json.dumps(shown).encode()
-        return bytes(_BUFFER)
+        return bytes(_BUFFER) if _BUFFER.isascii() else json.dumps(shown).encode()
 
     def drop(self, record_id: int) -> None:
         """Forget one record."""
