@@ -2,7 +2,8 @@
 
 The source is a connector that hands out given records; everything behind it is the code that production runs.
 `data/recordings.json.gz` holds what a real Odoo 17 answered: per model the types of the stored fields and up to 200 records, as
-`search_read` returned them.
+`search_read` returned them. What a table not recorded there holds may stand in `data/<table>.json`, in the same form:
+`{"fields": {"name": {"type": "char"}, ...}, "records": [...]}`.
 """
 
 import gzip
@@ -29,20 +30,37 @@ DAY = date(2026, 11, 20)
 Record = dict[str, Any]
 
 
+DATA = Path(__file__).parent / "data"
+
+
 @lru_cache(maxsize=1)
 def _recordings() -> dict[str, Any]:
-    path = Path(__file__).parent / "data" / "recordings.json.gz"
-    return json.loads(gzip.decompress(path.read_bytes()))
+    return json.loads(gzip.decompress((DATA / "recordings.json.gz").read_bytes()))
+
+
+def is_recorded(table: str) -> bool:
+    """Whether the recordings of the real server hold this table."""
+    return _model(table) in _recordings()
+
+
+def _recording(table: str) -> dict[str, Any]:
+    if is_recorded(table):
+        return _recordings()[_model(table)]
+    own = DATA / f"{table}.json"
+    assert own.exists(), (
+        f"no records of {table} are at hand: put some into {own}, in the form of {__name__}'s first lines"
+    )
+    return json.loads(own.read_text(encoding="utf-8"))
 
 
 def recorded(table: str) -> list[Record]:
     """The recorded records of a table, e.g. `crm_lead`; the caller may change them."""
-    return deepcopy(_recordings()[_model(table)]["records"])
+    return deepcopy(_recording(table)["records"])
 
 
 def recorded_types(table: str) -> dict[str, str]:
     """Field -> Odoo's type, of the recorded fields."""
-    return {name: described["type"] for name, described in _recordings()[_model(table)]["fields"].items()}
+    return {name: described["type"] for name, described in _recording(table)["fields"].items()}
 
 
 def odoo_column(name: str, odoo_type: str) -> Column:
