@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lake_config import ConfigError, MissingVariableError, Settings, load_settings
 
@@ -79,6 +80,11 @@ def _cell(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
+PIPED_WIDTH = 200
+READABLE_COLUMN = 8
+"""Characters; where columns would get fewer, records are printed one below the other."""
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table whose numbers stand to the right."""
     table = Table(title=title, title_justify="left")
@@ -86,10 +92,31 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         numeric = bool(rows) and all(isinstance(row[index], int | float | Decimal | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(
-            *("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row)
-        )
+        table.add_row(*map(_shown, row))
+    _print_wide(table)
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table, or where it would have too many columns to be read, a list of each record's columns."""
+    width = out.width if out.is_terminal else PIPED_WIDTH
+    if len(columns) * (READABLE_COLUMN + 3) < width:
+        print_table("", columns, rows)
+        return
+    for number, row in enumerate(rows, 1):
+        record = Table(f"{number} of {len(rows)}", "", title_justify="left")
+        for column, value in zip(columns, row, strict=True):
+            record.add_row(column, _shown(value))
+        _print_wide(record)
+
+
+def _shown(value: Any) -> Text:
+    if value is None or isinstance(value, bool):
+        return Text({None: "", True: "true", False: "false"}[value])
+    return Text(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def _print_wide(table: Table) -> None:
     if out.is_terminal:
         out.print(table)
     else:
-        Console(file=sys.stdout, width=200, highlight=False).print(table)
+        Console(file=sys.stdout, width=PIPED_WIDTH, highlight=False).print(table)

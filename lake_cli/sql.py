@@ -5,7 +5,7 @@ from typing import Any
 import duckdb
 
 from lake_assets.catalog import define_views
-from lake_cli.console import fail, print_csv, print_json, print_table
+from lake_cli.console import fail, print_csv, print_json, print_rows
 from lake_config import Settings
 from resources.dagster_lake import open_lake
 from resources.lake import Lake
@@ -36,7 +36,7 @@ def run_query(settings: Settings, query: str, tenants: list[str], output: str) -
     elif output == "csv":
         print_csv(names, rows)
     else:
-        print_table("", names, rows)
+        print_rows(names, rows)
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, lake: Lake, tenants: list[str]) -> None:

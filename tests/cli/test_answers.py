@@ -72,6 +72,14 @@ def test_a_table_shows_every_column_and_row(call: Call, synced: CommandLake) -> 
     assert "Won" in out
 
 
+def test_many_columns_are_listed_record_by_record(call: Call, synced: CommandLake) -> None:
+    columns = ", ".join(f"{number} AS column_{number}" for number in range(30))
+    out = call("sql", f"SELECT {columns}, true AS is_so, '[bold]' AS markup FROM range(2)").out
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
+    assert lines.count(["column_29", "29"]) == lines.count(["is_so", "true"]) == lines.count(["markup", "[bold]"]) == 2
+    assert "2 of 2" in out
+
+
 @pytest.mark.parametrize("query", READ_ONLY)
 def test_sql_only_reads(call: Call, synced: CommandLake, query: str) -> None:
     assert call("sql", query) == Said(2, "", "lake sql reads only: one SELECT statement is expected\n")

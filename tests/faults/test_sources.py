@@ -125,7 +125,8 @@ def test_a_schema_change_is_a_warning_that_names_the_field(northwind: SyncedLake
     assert record.event.dagster_event is not None
     evaluation = record.event.dagster_event.asset_check_evaluation_data
     assert (evaluation.passed, evaluation.severity.value) == (False, "WARN")
-    assert evaluation.description == "x_new added (char)"
+    told = "x_new added (char). The table was read in full, for the new fields' values."
+    assert evaluation.description == told
 
 
 def _checks(key: object) -> list:  # pyright: ignore[reportMissingTypeArgument]
