@@ -52,7 +52,7 @@ def items(body: bytes, key: str | None = None) -> list[bytes] | None:
     """The texts of the items of a JSON array, which is all of `body` or stands under `key` of the object that it is.
 
     Cutting an answer up costs a fifth of decoding it, and a record decoded when its turn comes is still in the processor's
-    cache when it is encoded: a page of 1,000 records of 74 fields is through in two thirds of the time.
+    cache when it is encoded.
 
     Returns:
         None if there is no such array, or `body` is not strictly JSON.

@@ -2,80 +2,17 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lake_assets.bronze.capture import SyncRequest, TableOutcome, capture_table
-from lake_assets.bronze.state import load_schema, load_state, register_source
-from lake_assets.bronze.views import BronzeTable, raw_view
+from lake_assets.bronze.state import load_state
 from resources import layout
-from resources.connectors.base import Column, MissingAtSource, NotPermitted
-from resources.lake import Lake
-from resources.scope import Scope
-from tests.bronze.moving_source import MovingSource, Unreachable
-
-TENANT, SOURCE, TABLE = "northwind", "odoo", "crm_lead"
-
-
-class Captured:
-    """A lake with one table, and its source."""
-
-    def __init__(self, folder: Path) -> None:
-        self.lake = Lake(str(folder))
-        self.source = MovingSource()
-        self.runs = 0
-        register_source(self.lake, TENANT, SOURCE, "odoo")
-
-    def sync(self, day: date | None = None, **options: Any) -> TableOutcome:
-        self.runs += 1
-        today = datetime.now(UTC).date()
-        request = SyncRequest(TENANT, SOURCE, day or today, f"run-{self.runs}", **options)
-        return capture_table(self.lake, self.source, TABLE, request)
-
-    def files(self) -> list[str]:
-        return self.lake.bronze_files(TENANT, SOURCE, TABLE)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Every captured row, in the order of files and rows."""
-        found: list[dict[str, Any]] = []
-        with self.lake.connection() as connection:
-            for path in self.files():
-                found += (
-                    connection.sql(f"FROM read_parquet('{self.lake.storage.url(path)}')").to_arrow_table().to_pylist()
-                )
-        return sorted(found, key=lambda row: row["read_at"])
-
-    def versions(self, record_id: int) -> list[tuple[str, str | None]]:
-        """(change type, name) of each capture of one record."""
-        return [
-            (row["change_type"], json.loads(row["raw_data"]).get("name"))
-            for row in self.rows()
-            if row["source_id"] == str(record_id)
-        ]
-
-    def raw(self, column: str = "name") -> dict[str, str]:
-        """id -> value, of the current state."""
-        with self.lake.connection() as connection:
-            view = raw_view(Scope(self.lake, (TENANT,)), BronzeTable("odoo", TABLE))
-            rows = connection.execute(f"SELECT _source_id, {column} FROM ({view})").fetchall()
-        assert len(rows) == len(dict(rows))
-        return dict(rows)
-
-    def state_file(self) -> Path:
-        return Path(self.lake.storage.url(layout.table_state(TENANT, SOURCE, TABLE)))
-
-
-@pytest.fixture
-def captured(tmp_path: Path) -> Captured:
-    it = Captured(tmp_path / "lake")
-    for record_id in range(1, 8):
-        it.source.put(record_id)
-    assert it.sync().status == "ok"
-    it.source.later(seconds=30)
-    return it
+from resources.connectors.base import MissingAtSource, NotPermitted
+from tests.bronze.conftest import SOURCE, TABLE, TENANT, Captured
+from tests.bronze.moving_source import Unreachable
 
 
 def test_a_first_sync_writes_everything_into_one_file(captured: Captured) -> None:
@@ -347,72 +284,6 @@ def test_a_damaged_file_fails_its_table_with_its_name_also_when_the_state_is_los
     path.write_bytes(whole)
     assert captured.sync().status == "ok"
     assert captured.raw() == {str(number): f"record {number}" for number in range(1, 8)} | {"4": "changed"}
-
-
-def test_a_lost_schema_is_captured_by_the_next_sync(captured: Captured) -> None:
-    Path(captured.lake.storage.url(layout.schema_file(TENANT, SOURCE, TABLE))).unlink()
-    assert captured.sync().schema_changes == []
-    stored = load_schema(captured.lake, TENANT, SOURCE, TABLE)
-    assert stored is not None
-    assert set(stored["columns"]) == {"id", "name", "partner_id", "write_date"}
-    assert captured.raw()["4"] == "record 4"
-
-
-def test_fields_that_come_go_and_change_are_named_and_old_rows_stay_readable(captured: Captured) -> None:
-    source = captured.source
-    source.columns = [column for column in source.columns if column.name != "partner_id"]
-    source.columns[1] = Column("name", "integer", "integer")
-    source.columns.append(Column("phone", "text", "char", empty_is_false=True))
-    for record in source.records.values():
-        del record["partner_id"]
-    source.put(4, "forty-four", phone="1")
-    outcome = captured.sync()
-    assert [str(change) for change in outcome.schema_changes] == [
-        "name retyped (char -> integer)",
-        "partner_id removed (many2one)",
-        "phone added (char)",
-    ]
-    assert captured.raw()["4"] == "forty-four"
-    assert captured.raw()["1"] == "record 1"
-    assert captured.sync().schema_changes == []
-
-
-def _gain_a_field(source: MovingSource) -> None:
-    """As Odoo does it when a module is installed: every record has a value, no modification time moves."""
-    source.columns.append(Column("phone", "text", "char", empty_is_false=True))
-    for record_id, record in source.records.items():
-        record["phone"] = f"0{record_id}"
-
-
-def test_a_field_that_appears_is_read_for_every_record(captured: Captured) -> None:
-    _gain_a_field(captured.source)
-    outcome = captured.sync()
-    assert (outcome.status, outcome.rows_written) == ("ok", 7)
-    assert captured.raw("phone") == {str(number): f"0{number}" for number in range(1, 8)}
-    assert captured.source.windows[-1].lo is None
-    outcome = captured.sync()
-    assert (outcome.status, outcome.schema_changes) == ("unchanged", [])
-    assert captured.source.windows[-1].lo is not None
-
-
-def test_a_field_that_appears_while_the_source_fails_is_told_and_read_by_the_next_sync(captured: Captured) -> None:
-    source = captured.source
-    _gain_a_field(source)
-    watermark = load_state(captured.lake, TENANT, SOURCE, TABLE).watermark
-    source.error = Unreachable("the source went away")
-    assert captured.sync().status == "failed"
-    assert load_state(captured.lake, TENANT, SOURCE, TABLE).watermark == watermark
-    outcome = captured.sync()
-    assert [str(change) for change in outcome.schema_changes] == ["phone added (char)"]
-    assert outcome.rows_written == 7
-
-
-def test_a_field_that_appears_in_a_sync_of_a_past_day_reaches_later_changes_too(captured: Captured) -> None:
-    _gain_a_field(captured.source)
-    outcome = captured.sync(day=datetime.now(UTC).date() - timedelta(days=1))
-    assert (len(outcome.schema_changes), outcome.rows_read) == (1, 0)
-    captured.sync()
-    assert captured.raw("phone") == {str(number): f"0{number}" for number in range(1, 8)}
 
 
 def test_a_failure_in_the_middle_writes_nothing_and_the_next_sync_completes_it(captured: Captured) -> None:

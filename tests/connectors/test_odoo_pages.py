@@ -84,6 +84,19 @@ def test_what_stays_in_the_window_is_read_exactly_once(
     assert stayed <= set(result) <= seen_at_all
 
 
+def test_two_pages_are_under_way_at_once() -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    class Meeting(Server):
+        def call(self, model: str, method: str, table: str | None = None, domain: Any = None, **named: Any) -> Reply:
+            if any(operator == "in" for _, operator, _ in domain):
+                both.wait()
+            return super().call(model, method, table, domain, **named)
+
+    everything = set(range(1, 51))
+    assert Meeting(everything).read(10) == sorted(everything)
+
+
 @given(start=st.sets(st.integers(1, 2000), max_size=400), page_size=st.integers(SMALLEST_PAGE, 1000), data=st.data())
 def test_pages_shrink_until_the_server_manages(start: set[int], page_size: int, data: st.DataObject) -> None:
     server = Server(start)

@@ -1,0 +1,122 @@
+"""What lets a sync read, compare and write at the same time: pages fetched ahead of their use, rows put away by a thread."""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import pyarrow as pa
+
+from lake_assets.bronze.rows import last_of_each
+from lake_assets.bronze.versions import KnownVersions
+from resources.storage import ParquetUnit
+
+BATCH_ROWS = 5_000
+"""Compared and written at once; also a row group's size."""
+
+BATCHES_WAITING = 2
+
+T = TypeVar("T")
+
+
+class Intake:
+    """Takes captured rows and puts what is new of them into the file, batch by batch in a thread, while the next
+    pages are read. At most `BATCHES_WAITING` wait in memory.
+
+    `added`: records that the lake did not hold, `deleted`: tombstones; both count once the batch is through.
+    """
+
+    def __init__(self, known: KnownVersions, unit: ParquetUnit, run_id: str) -> None:
+        self._known, self._unit, self._run_id = known, unit, run_id
+        self._pending: list[pa.Table] = []
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="bronze-intake")
+        self._under_way: deque[Future[None]] = deque()
+        self.added = self.deleted = 0
+
+    def __enter__(self) -> "Intake":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pool.shutdown(wait=True)
+
+    def add(self, captured: pa.Table) -> None:
+        """Take a table of `rows.CAPTURED`.
+
+        Raises:
+            OSError: an earlier batch could not be written.
+        """
+        if captured.num_rows:
+            self._pending.append(captured)
+            if sum(table.num_rows for table in self._pending) >= BATCH_ROWS:
+                self._start()
+
+    def settle(self) -> KnownVersions:
+        """Wait until everything taken is through; what the lake knows then.
+
+        Raises:
+            OSError: writing failed, now or earlier.
+        """
+        if self._pending:
+            self._start()
+        self._wait(batches=0)
+        return self._known
+
+    def _start(self) -> None:
+        self._wait(BATCHES_WAITING)
+        batch, self._pending = pa.concat_tables(self._pending), []
+        self._under_way.append(self._pool.submit(self._put, batch))
+
+    def _wait(self, batches: int) -> None:
+        """Until no more than so many batches are left."""
+        while len(self._under_way) > batches:
+            self._under_way.popleft().result()
+
+    def _put(self, batch: pa.Table) -> None:
+        fresh, unheld = self._known.new_rows(last_of_each(batch), self._run_id)
+        self.added += unheld
+        self.deleted += fresh["change_type"].to_pylist().count("delete")
+        if fresh.num_rows:
+            self._unit.write(fresh)
+
+
+def prefetched(items: Iterable[T], depth: int) -> Iterator[T]:
+    """`items`, produced in a thread up to `depth` ahead of their use; its errors are raised here.
+
+    If the consumer stops early the thread ends at its next item.
+    """
+    ahead: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(entry: tuple[T | None, BaseException | None, bool]) -> bool:
+        while not stopped.is_set():
+            try:
+                ahead.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def produce() -> None:
+        try:
+            for item in items:
+                if not put((item, None, False)):
+                    return
+            put((None, None, True))
+        except BaseException as error:
+            put((None, error, True))
+
+    thread = threading.Thread(target=produce, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error, done = ahead.get()
+            if error is not None:
+                raise error
+            if done:
+                return
+            yield item  # pyright: ignore[reportReturnType]
+    finally:
+        stopped.set()
+        thread.join(timeout=5)
