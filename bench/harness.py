@@ -77,7 +77,9 @@ class Bench:
     def sandbox(self, leads: int | None = None, **options: Any) -> Iterator[Sandbox]:
         """The stand-in source with so many leads."""
         self.say(f"starting the sandbox with {leads or self.leads:,} leads")
-        with running(databases=DATABASE, leads=leads or self.leads, start=str(STORY_ENDS), **options) as sandbox:
+        with running(
+            databases=DATABASE, sources="odoo", leads=leads or self.leads, start=str(STORY_ENDS), **options
+        ) as sandbox:
             yield sandbox
 
     def in_turns(self, works: Mapping[str, Work], warm_up: bool = True) -> dict[str, list[dict[str, Any]]]:

@@ -4,9 +4,10 @@ import argparse
 import contextlib
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from sandbox.clock import parse_moment
-from sandbox.context import Options
+from sandbox.context import SOURCES, Options
 from sandbox.server import HOST, exit_with, serve
 
 
@@ -31,7 +32,13 @@ def main() -> None:
     parser.add_argument(
         "--connection-close", action="store_true", help="close after every answer, as the recorded server did"
     )
-    parser.add_argument("--databases", default="northwind,nkretail,podium")
+    parser.add_argument("--databases", default="northwind,nkretail,podium", help="of the stand-in Odoo")
+    parser.add_argument("--sources", default=",".join(SOURCES), help="which stand-ins")
+    parser.add_argument("--records", type=int, help="records of the largest table of every stand-in but Odoo")
+    parser.add_argument(
+        "--folder", type=Path, help="where stand-ins that are files are written (default: a temporary one)"
+    )
+    parser.add_argument("--apn-port", type=int, default=0, help="of the stand-in APN database (default: a free one)")
     parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -40,9 +47,10 @@ def main() -> None:
     options = Options(
         given.seed, given.scale, given.start, given.leads, given.latency_ms, given.connection_close,
         tuple(name for name in given.databases.split(",") if name),
+        tuple(name for name in given.sources.split(",") if name), given.records, given.folder, given.apn_port,
     )  # fmt: skip
     if given.fd is None:
-        print(f"sandbox on http://{HOST}:{given.port} (databases: {given.databases})", file=sys.stderr)
+        print(f"sandbox on http://{HOST}:{given.port} ({given.sources})", file=sys.stderr)
     with contextlib.suppress(KeyboardInterrupt):
         serve(given.port, options, given.fd)
 

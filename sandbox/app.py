@@ -4,6 +4,8 @@ The control endpoints have no login: the server binds loopback only, and tests a
 """
 
 import asyncio
+import importlib
+import importlib.util
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
@@ -16,8 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.clock import Clock, parse_moment
-from sandbox.context import Context, Options, Source
-from sandbox.odoo.source import OdooSource
+from sandbox.context import Context, Options, Recorded, Source
 
 
 def json_response(value: Any, status: int = 200) -> Response:
@@ -25,13 +26,30 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")
 
 
-def build(options: Options) -> ASGIApp:
+STAND_INS = {
+    "odoo": "sandbox.odoo.source:OdooSource",
+    "pipedrive": "sandbox.pipedrive.source:PipedriveSource",
+    "zendesk": "sandbox.zendesk.source:ZendeskSource",
+    "salesforce": "sandbox.salesforce.source:SalesforceSource",
+    "aws": "sandbox.aws.source:AwsSource",
+    "apn": "sandbox.apn.source:ApnSource",
+    "documents": "sandbox.documents.source:DocumentsSource",
+}
+"""Source -> module and class, loaded when it is asked for."""
+
+
+def build(options: Options) -> "Wire":
     """The application; generates the story, which takes a moment."""
     context = Context(options, Clock(options.start))
-    sources: dict[str, Source] = {"odoo": OdooSource(context)}
+    sources: dict[str, Source] = {}
+    for name in options.sources:
+        module, class_name = STAND_INS[name].split(":")
+        if importlib.util.find_spec(module.rpartition(".")[0]):
+            sources[name] = getattr(importlib.import_module(module), class_name)(context)
     control = Control(context, sources)
-    routes = [route for source in sources.values() for route in source.routes()]
-    return Wire(Starlette(routes=[*control.routes(), *routes], exception_handlers={Exception: _explain}), context.clock)
+    routes = [*(route for source in sources.values() for route in source.routes()), *control.routes()]
+    app = Starlette(routes=routes, exception_handlers={Exception: _explain})
+    return Wire(app, context.clock, list(sources.values()))
 
 
 async def _explain(request: Request, error: Exception) -> Response:
@@ -41,8 +59,13 @@ async def _explain(request: Request, error: Exception) -> Response:
 class Wire:
     """Outermost layer: the `Date` header of the sandbox's clock, and the connection for faults that cut it."""
 
-    def __init__(self, app: ASGIApp, clock: Clock) -> None:
-        self.app, self.clock = app, clock
+    def __init__(self, app: ASGIApp, clock: Clock, sources: list[Source]) -> None:
+        self.app, self.clock, self.sources = app, clock, sources
+
+    def close(self) -> None:
+        """End what the stand-ins started."""
+        for source in self.sources:
+            source.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -77,6 +100,9 @@ class Control:
             Route("/_sandbox/advance", self.advance, methods=["POST"]),
             Route("/_sandbox/faults", self.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_sandbox/requests", self.requests, methods=["GET", "DELETE"]),
+            Route("/_sandbox/truth/identities/{tenant}", self.identities),
+            Route("/_sandbox/truth/{source}/{tenant}/{entity}", self.truth),
+            Route("/_sandbox/records/{source}/{tenant}/{entity}", self.change, methods=["POST"]),
         ]
 
     async def health(self, request: Request) -> Response:
@@ -119,3 +145,23 @@ class Control:
         if request.method == "DELETE":
             self.context.traffic.reset()
         return json_response({"requests": self.context.traffic.describe()})
+
+    async def identities(self, request: Request) -> Response:
+        """Which records of a tenant's systems are about the same thing."""
+        return json_response({"identities": self.context.identities.describe(request.path_params["tenant"])})
+
+    def _recorded(self, request: Request) -> tuple[Recorded, str, str]:
+        source = self.sources[request.path_params["source"]]
+        return source, request.path_params["tenant"], request.path_params["entity"]  # type: ignore[return-value]
+
+    async def truth(self, request: Request) -> Response:
+        """Every record of an object as stored."""
+        source, tenant, entity = self._recorded(request)
+        records = source.truth(tenant, entity)
+        return json_response({"count": len(records), "records": records})
+
+    async def change(self, request: Request) -> Response:
+        """`{"put": [record or patch, ...], "delete": [id, ...]}` -> the ids put."""
+        source, tenant, entity = self._recorded(request)
+        body = await request.json()
+        return json_response({"ids": source.change(tenant, entity, body.get("put", []), body.get("delete", []))})

@@ -8,15 +8,19 @@ after letting `after` pass. Each stand-in asks `Faults.strike()` once a request 
 import asyncio
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-KINDS = ("500", "429", "cut", "timeout", "reset", "html", "slow", "database_down")
-"""HTTP 500, HTTP 429, half a body, no answer, a reset connection, a proxy's page, a late answer, and the source's own
-error while its database is away."""
+KINDS = (
+    "500", "503", "429", "401", "403", "expired", "cut", "timeout", "reset", "html", "slow", "repeat", "database_down",
+)  # fmt: skip
+"""HTTP statuses, an expired cursor or token, half a body, no answer, a reset connection, a proxy's page, a late answer, the page
+before once more, and the source's own error while its database is away. A source that words one of them itself hands its answer
+in; the others look like a proxy's."""
 _HTML = "<!doctype html>\n<html lang=en>\n<title>{0}</title>\n<h1>{0}</h1>\n<p>{1}</p>\n"
 
 
@@ -30,6 +34,8 @@ class Fault:
     method: str | None = None
     after: int = 0
     times: int | None = 1
+    style: str | None = None
+    """One of several ways in which a source words this kind, e.g. `text` for a 429 that is no JSON."""
     retry_after: float | None = None
     seconds: float = 30.0
     struck: int = 0
@@ -80,9 +86,9 @@ class Faults:
 class FaultyResponse(Response):
     """The good answer as a faulty network or server would have delivered it."""
 
-    def __init__(self, fault: Fault, good: Response, down: Response | None = None) -> None:
+    def __init__(self, fault: Fault, good: Response, own: Mapping[str, Response] | None = None) -> None:
         super().__init__()
-        self.fault, self.good, self.down = fault, good, down
+        self.fault, self.good, self.own = fault, good, own or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the fault out on this connection."""
@@ -106,10 +112,18 @@ class FaultyResponse(Response):
         await self._error_page(fault)(scope, receive, send)
 
     def _error_page(self, fault: Fault) -> Response:
-        if fault.kind == "database_down" and self.down is not None:
-            return self.down
+        retry = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+        styled = f"{fault.kind}:{fault.style}" if fault.style else fault.kind
+        if (own := self.own.get(styled)) is not None:
+            own.headers.update(retry)
+            return own
+        if fault.kind in ("401", "403"):
+            page = _HTML.format(f"{fault.kind} Forbidden", "Access denied. Ray id 8f00c0ffee.")
+            return Response(page, int(fault.kind), media_type="text/html")
+        if fault.kind == "503":
+            page = _HTML.format("503 Service Unavailable", "No server is available to handle this request.")
+            return Response(page, 503, media_type="text/html", headers=retry)
         if fault.kind == "429":
-            retry = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
             page = _HTML.format("429 Too Many Requests", "This user has exceeded an allotted request count.")
             return Response(page, 429, media_type="text/html", headers=retry)
         if fault.kind == "html":  # a proxy's maintenance page: HTTP 200, no JSON

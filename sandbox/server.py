@@ -31,8 +31,11 @@ def serve(port: int, options: Options | None = None, fd: int | None = None) -> N
         app, host=HOST, port=port, log_level="warning", access_log=False, date_header=False, server_header=False,
         lifespan="off", timeout_keep_alive=75, timeout_graceful_shutdown=1,
     )  # fmt: skip
-    # uvicorn's own `fd` option takes the socket for a Unix one, which costs TCP_NODELAY
-    uvicorn.Server(config).run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+    try:
+        # uvicorn's own `fd` option takes the socket for a Unix one, which costs TCP_NODELAY
+        uvicorn.Server(config).run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+    finally:
+        app.close()
 
 
 def exit_with(parent: int) -> None:
@@ -64,6 +67,30 @@ class Sandbox:
     def odoo_url(self, database: str, version: int = 17) -> str:
         """The address of one Odoo database."""
         return f"{self.url}/odoo{'19' if version == 19 else ''}/{database}"
+
+    def source_url(self, source: str, tenant: str) -> str:
+        """The address of a tenant's stand-in of any other kind."""
+        return f"{self.url}/{source}/{tenant}"
+
+    def records(self, source: str, tenant: str, entity: str) -> list[dict[str, Any]]:
+        """All records of an object as stored (every stand-in but Odoo's)."""
+        return self._call("GET", f"truth/{source}/{tenant}/{entity}")["records"]
+
+    def change(
+        self,
+        source: str,
+        tenant: str,
+        entity: str,
+        put: list[dict[str, Any]] | None = None,
+        delete: list[int | str] | None = None,
+    ) -> list[Any]:
+        """Create or patch records, and delete some, as the system would (every stand-in but Odoo's); the ids put."""
+        body = {"put": put or [], "delete": delete or []}
+        return self._call("POST", f"records/{source}/{tenant}/{entity}", body)["ids"]
+
+    def identities(self, tenant: str) -> list[dict[str, Any]]:
+        """Which records of a tenant's systems are about the same company, person or deal."""
+        return self._call("GET", f"truth/identities/{tenant}")["identities"]
 
     def health(self) -> dict[str, Any]:
         """What time it is in there and what it holds."""
@@ -137,7 +164,8 @@ class Sandbox:
 def running(port: int = 0, wait_s: float = 300.0, **options: Any) -> Iterator[Sandbox]:
     """A sandbox in a process of its own, from when it answers until the block ends.
 
-    `options` are the command line's: seed, scale, start, leads, latency_ms, connection_close, databases ("a,b").
+    `options` are the command line's: seed, scale, start, leads, latency_ms, connection_close, databases ("a,b"), sources
+    ("odoo,zendesk"), records, folder, apn_port.
     The socket is opened here and handed down, so the port can't be taken by another process in between.
     """
     listener = socket.create_server((HOST, port), backlog=128)

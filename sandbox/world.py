@@ -225,6 +225,18 @@ class World:
             digits(random, country.phone) if random.random() < 0.4 else None, random.choice(ROLES),
         )  # fmt: skip
 
+    def alias(self, name: str, system: str, number: int) -> str:
+        """A company's name as people typed it into one system: often right, else without or with another legal form, in
+        capitals, shortened or with a slip."""
+        random = self.random(f"alias {system}", number)
+        core, _, form = name.rpartition(" ") if name.rpartition(" ")[0] else (name, "", "")
+        ways = (
+            lambda: name, lambda: name, lambda: name, lambda: core, lambda: name.upper(), lambda: f"{core}, {form}",
+            lambda: f"{core} {form.replace('.', '')}".strip(), lambda: f"The {core} Group",
+            lambda: core[: len(core) // 2] + core[len(core) // 2 + 1 :] + f" {form}",
+        )  # fmt: skip
+        return random.choice(ways)().strip()
+
     def deal(self, number: int, year: int) -> Deal:
         """The `number`-th deal."""
         random = self.random("deal", number)

@@ -23,7 +23,7 @@ def start_odoo() -> Iterator[Callable[..., "Sandbox"]]:
     from sandbox.server import running
 
     with ExitStack() as stack:
-        small = {"scale": 0.05, "leads": 60, "seed": 7, "databases": "northwind"}
+        small = {"scale": 0.05, "leads": 60, "seed": 7, "databases": "northwind", "sources": "odoo"}
         yield lambda **options: stack.enter_context(running(**{**small, **options}))
 
 

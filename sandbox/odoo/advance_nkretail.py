@@ -6,8 +6,9 @@ from random import Random
 from typing import Any
 
 from sandbox.clock import parse_moment, stamp
+from sandbox.days import moment_of_day
 from sandbox.odoo.computes import TAX_RATES, amounts
-from sandbox.odoo.living import Event, Story, moment_of_day, pick
+from sandbox.odoo.living import Event, Story, pick
 from sandbox.odoo.records import Records
 from sandbox.odoo.seed_nkretail import RetailWorld
 from sandbox.retail import CASHIERS, Sale, Shift

@@ -4,13 +4,14 @@ What a day holds depends on the seed and the day alone, so advancing in one step
 an event does depends on the records it meets.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from random import Random
 from typing import Any
 
 from sandbox.clock import stamp
+from sandbox.days import days_between, moment_of_day, often
 from sandbox.odoo.records import Changes, Records
 from sandbox.odoo.store import Database, Row
 from sandbox.odoo.tenant import Tenant
@@ -25,26 +26,6 @@ class Event:
     uid: int
     act: Callable[[Records, Random], Any]
     random: Random
-
-
-def days_between(begin: datetime, end: datetime) -> Iterator[date]:
-    """Every UTC day that [begin, end) touches."""
-    day = begin.date()
-    while datetime.combine(day, time(), UTC) < end:
-        yield day
-        day += timedelta(days=1)
-
-
-def moment_of_day(random: Random, day: date, opens: int = 6, closes: int = 18) -> datetime:
-    """A moment in working hours (UTC), with microseconds."""
-    seconds = random.uniform(opens * 3600, closes * 3600)
-    return datetime.combine(day, time(), UTC) + timedelta(seconds=seconds)
-
-
-def often(random: Random, rate: float) -> int:
-    """How many times something with that daily rate happens today."""
-    whole = int(rate)
-    return whole + (random.random() < rate - whole)
 
 
 def pick(random: Random, database: Database, model: str, wanted: Callable[[Row], bool], tries: int = 60) -> int | None:

@@ -63,6 +63,9 @@ class OdooSource:
             for name, tenant in self.tenants.items()
         }
 
+    def close(self) -> None:
+        """Nothing was started."""
+
     # -- routes ------------------------------------------------------------------------------------------------------
 
     def routes(self) -> list[BaseRoute]:
@@ -90,8 +93,9 @@ class OdooSource:
                 return not_found()
             found: Outcome = await handler(server, request)
             name = found.database if found.database != "-" else database or "-"
+            own = {} if found.down is None else {"database_down": found.down}
             return await self.context.deliver(
-                found.response, name, found.model, found.method, found.rows, found.failed, found.down
+                found.response, name, found.model, found.method, found.rows, found.failed, own
             )
 
         return endpoint

@@ -26,7 +26,7 @@ class Said:
 
 @pytest.fixture(scope="package")
 def sandbox() -> Iterator[Sandbox]:
-    with running(scale=0.05, leads=60, seed=7, databases="northwind") as sandbox:
+    with running(scale=0.05, leads=60, seed=7, databases="northwind", sources="odoo") as sandbox:
         yield sandbox
 
 

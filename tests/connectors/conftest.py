@@ -21,7 +21,7 @@ Connect = Callable[..., OdooConnector]
 
 @pytest.fixture(scope="session")
 def _sandbox() -> Iterator[Sandbox]:
-    with running(scale=0.05, leads=150) as sandbox:
+    with running(scale=0.05, leads=150, sources="odoo") as sandbox:
         yield sandbox
 
 

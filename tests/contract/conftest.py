@@ -32,7 +32,7 @@ ODD_LEADS = {
 @pytest.fixture(scope="package")
 def sandbox() -> Iterator[Sandbox]:
     """All three databases, small, with odd values in some leads."""
-    with running(scale=0.05, leads=300, seed=7) as sandbox:
+    with running(scale=0.05, leads=300, seed=7, sources="odoo") as sandbox:
         for identity, name in ODD_NAMES.items():
             sandbox.write("northwind", "crm.lead", [identity], {"name": name}, sql=True)
         for identity, values in ODD_LEADS.items():

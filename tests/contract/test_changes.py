@@ -83,7 +83,7 @@ def look(lake: CommandLake, worked: bool) -> Moment:
 def story() -> Iterator[Story]:
     """One lake through what happens to a source."""
     with (
-        running(scale=0.05, leads=120, seed=7, databases="northwind") as sandbox,
+        running(scale=0.05, leads=120, seed=7, databases="northwind", sources="odoo") as sandbox,
         command_lake({"acme": {"odoo": odoo_source(sandbox, tables=TABLES)}}) as lake,
     ):
         (lead,) = [row for row in sandbox.truth("northwind", "crm.lead") if row["id"] == LEAD]

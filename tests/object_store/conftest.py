@@ -76,7 +76,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
 
 @pytest.fixture(scope="package")
 def sandbox() -> Iterator[Sandbox]:
-    with running(scale=0.05, leads=60, seed=7, databases="northwind") as sandbox:
+    with running(scale=0.05, leads=60, seed=7, databases="northwind", sources="odoo") as sandbox:
         yield sandbox
 
 

@@ -45,7 +45,7 @@ class Rpc:
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """All databases, started at a fixed moment; shared by a module, which may change it."""
-    with running(start=START, seed=7) as server:
+    with running(start=START, seed=7, sources="odoo") as server:
         yield server
 
 

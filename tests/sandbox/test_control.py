@@ -219,7 +219,7 @@ def test_a_database_does_not_answer_at_the_address_of_another(connect: Any) -> N
 
 
 def test_it_starts_days_ago_closes_connections_and_answers_late_if_told_to() -> None:
-    with running(databases="podium", start="-7d", connection_close=True, latency_ms=30) as own:
+    with running(databases="podium", sources="odoo", start="-7d", connection_close=True, latency_ms=30) as own:
         begin = datetime.fromisoformat(own.health()["now"])
         assert 6.9 < (datetime.now(UTC) - begin).total_seconds() / 86400 < 7.1
         for days in range(1, 8):
@@ -235,7 +235,7 @@ def test_it_starts_days_ago_closes_connections_and_answers_late_if_told_to() -> 
 def test_the_server_goes_when_its_parent_is_killed() -> None:
     script = (
         "import sys, time\nfrom sandbox.server import running\n"
-        "with running(databases='podium') as s:\n    print(s.url, flush=True)\n    time.sleep(60)\n"
+        "with running(databases='podium', sources='odoo') as s:\n    print(s.url, flush=True)\n    time.sleep(60)\n"
     )
     root = str(Path(__file__).resolve().parents[2])
     parent = subprocess.Popen(

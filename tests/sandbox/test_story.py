@@ -26,7 +26,7 @@ def contents(sandbox: Sandbox) -> dict[tuple[str, str], Any]:
 def test_same_seed_and_same_advances_give_the_same_content() -> None:
     results = []
     for _ in range(2):
-        with running(start="2026-11-10", seed=3, scale=0.3) as sandbox:
+        with running(start="2026-11-10", seed=3, scale=0.3, sources="odoo") as sandbox:
             changes = [sandbox.advance(to) for to in ("2026-11-11", "2026-11-12T15:30:00Z", "2026-11-14")]
             results.append((contents(sandbox), [change["odoo"] for change in changes]))
     assert results[0] == results[1]
