@@ -12,13 +12,13 @@ from pathlib import Path
 
 import duckdb
 
-from lake_assets.bronze.tables import source_types, tables_of
+from lake_assets.bronze.tables import tables_of
 from lake_assets.bronze.views import BronzeTable, bronze_view, captured_tables, raw_view
 from lake_assets.gold.spec import load_marts
 from lake_assets.gold.views import define_gold
 from lake_assets.silver.spec import load_specs
 from lake_assets.silver.views import define_silver, quarantine_view
-from lake_config import Settings
+from lake_config import Settings, source_types
 from resources.lake import Lake
 from resources.scope import Scope
 
@@ -28,7 +28,7 @@ _REFERENCE = re.compile(r"\b(bronze|raw|silver|gold|quarantine)\"?\s*\.\s*\"?(\w
 
 def known_tables(settings: Settings, scope: Scope) -> list[BronzeTable]:
     """The tables that the configuration names and those that were ever captured."""
-    configured = {BronzeTable(kind, table) for kind in source_types(settings) for table in tables_of(settings, kind)}
+    configured = {BronzeTable(kind, table) for kind in source_types() for table in tables_of(settings, kind)}
     return sorted(configured | captured_tables(scope.lake, scope.tenants), key=lambda table: table.view)
 
 

@@ -11,10 +11,9 @@ from lake_assets.automation.runs import sync_job
 from lake_assets.automation.schedules import schedules
 from lake_assets.automation.sensors import sensors
 from lake_assets.bronze.assets import bronze_assets
-from lake_assets.bronze.tables import source_types
 from lake_assets.gold.assets import gold_assets
 from lake_assets.silver.assets import silver_assets
-from lake_config import Settings, load_settings
+from lake_config import Settings, load_settings, source_types
 from resources.dagster_lake import lake_resource
 
 
@@ -29,7 +28,7 @@ def build_defs(
     """
     if not isinstance(settings, Settings):
         settings = load_settings(settings)
-    bronze = [bronze_assets(settings, source_type) for source_type in source_types(settings)]
+    bronze = [bronze_assets(settings, source_type) for source_type in source_types()]
     silver = silver_assets(settings)
     gold = gold_assets(settings)
     tables = [key for asset in [*bronze, *silver, *gold] for key in asset.keys]

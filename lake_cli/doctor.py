@@ -8,7 +8,7 @@ from lake_assets.gold.spec import load_marts
 from lake_assets.silver.spec import SpecError, load_specs
 from lake_cli.console import err, print_json, print_table
 from lake_config import ConfigError, MissingVariableError, Settings, load_settings
-from resources.connectors import connect
+from resources.connecting import connect
 from resources.connectors.base import SourceError
 from resources.dagster_home import instance_environment
 from resources.dagster_lake import open_lake

@@ -16,14 +16,14 @@ from lake_assets.automation.outcome import table_states
 from lake_assets.automation.runs import SYNC_JOB, TENANT_TAG, bronze_config
 from lake_assets.bronze.assets import bronze_key
 from lake_assets.bronze.sync import abandon_syncs
-from lake_assets.bronze.tables import source_types, tables_of
+from lake_assets.bronze.tables import tables_of
 from lake_assets.catalog import write_catalog_file
 from lake_assets.definitions import build_defs
 from lake_assets.gold.spec import load_marts
 from lake_assets.silver.spec import load_specs
 from lake_cli.console import err, fail
 from lake_cli.interrupts import interrupts_raised
-from lake_config import MissingVariableError, Settings
+from lake_config import MissingVariableError, Settings, source_types
 from partitions import partition_key
 from resources import progress
 from resources.dagster_home import close_abandoned_runs, instance_environment, local_instance
@@ -60,7 +60,7 @@ def sync_tenant(
         The exit status: 1 if anything failed.
     """
     if tables is not None:
-        known = {table for kind in source_types(settings) for table in tables_of(settings, kind)}
+        known = {table for kind in source_types() for table in tables_of(settings, kind)}
         unknown = [table for table in tables if table not in known]
         if unknown:
             fail(
@@ -136,10 +136,7 @@ def run_day(
     selection: list[AssetKey] | None = None
     if tables is not None:
         bronze = [
-            bronze_key(kind, table)
-            for kind in source_types(settings)
-            for table in tables_of(settings, kind)
-            if table in tables
+            bronze_key(kind, table) for kind in source_types() for table in tables_of(settings, kind) if table in tables
         ]
         selection = list(AssetSelection.assets(*bronze).downstream().resolve(job.asset_layer.asset_graph))
     try:

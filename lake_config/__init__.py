@@ -7,25 +7,28 @@ opens a file of the lake, a network connection or a database. Nothing in this pa
 from lake_config.loading import ConfigError, load_settings, settings_from_mapping
 from lake_config.secret import MissingVariableError, Secret, expand
 from lake_config.settings import (
+    HttpUrl,
     LakeSettings,
-    OdooSource,
     Settings,
     SourceSettings,
     TableOptions,
     TenantSettings,
 )
+from lake_config.source_types import SourceType, source_types
 
 __all__ = [
     "ConfigError",
+    "HttpUrl",
     "LakeSettings",
     "MissingVariableError",
-    "OdooSource",
     "Secret",
     "Settings",
     "SourceSettings",
+    "SourceType",
     "TableOptions",
     "TenantSettings",
     "expand",
     "load_settings",
     "settings_from_mapping",
+    "source_types",
 ]

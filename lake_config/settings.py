@@ -3,12 +3,24 @@
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from lake_config.secret import Secret, expand
+from lake_config.source_types import source_types
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -38,7 +50,13 @@ class SourceSettings(_Block):
     only_listed: bool = Field(False, exclude=True, description="set when `tables` was given as a list")
     max_in_flight: int = Field(4, ge=1, le=64, description="requests under way at once, over all tables")
     max_per_second: float | None = Field(None, gt=0, description="requests started per second, over all tables")
+    max_per_day: int | None = Field(
+        None, gt=0, description="what a UTC day may cost, in the unit in which the source counts (requests, tokens)"
+    )
     timeout_seconds: float = Field(120, gt=0, description="how long one request may take")
+    overlap_minutes: float = Field(
+        10, ge=0, description="how far behind the watermark a sync reads again, for transactions that commit late"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -62,29 +80,14 @@ class SourceSettings(_Block):
         return {name.replace(".", "_"): options for name, options in tables.items()}
 
 
-class OdooSource(SourceSettings):
-    """One Odoo database."""
-
-    type: Literal["odoo"] = "odoo"
-    url: str = Field(description="where the server answers, without /jsonrpc; a path prefix is kept")
-    database: str
-    username: str
-    password: Secret = Field(description="the user's password or an API key; usually ${SOME_VARIABLE}")
-    protocol: Literal["auto", "jsonrpc", "json2"] = Field("auto", description="auto asks the server for its version")
-    page_size: int = Field(1000, ge=1, le=10_000, description="records a page")
-    overlap_minutes: float = Field(
-        10, ge=0, description="how far behind the watermark a sync reads again, for transactions that commit late"
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _http_url(cls, url: str) -> str:
-        if "${" not in url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", url):
-            raise ValueError("an http:// or https:// address without user name or password is expected")
-        return url.rstrip("/")
+def _http_url(url: str) -> str:
+    if "${" not in url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", url):
+        raise ValueError("an http:// or https:// address without user name or password is expected")
+    return url.rstrip("/")
 
 
-SOURCE_TYPES: dict[str, type[SourceSettings]] = {"odoo": OdooSource}
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+"""Where a server answers; a path prefix is kept, a slash at the end is not."""
 
 
 class TenantSettings(_Block):
@@ -94,28 +97,57 @@ class TenantSettings(_Block):
     plan: str = "standard"
     timezone: str = Field("UTC", description="IANA name; business dates are days in this zone")
     retired: bool = Field(False, description="a tenant that left: its data stays, it is no longer synced")
-    sources: dict[str, OdooSource] = Field(default_factory=dict)
+    sources: dict[str, SerializeAsAny[SourceSettings]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
     def _type_defaults_to_name(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("sources"), dict):
             return data
-        sources = {}
-        for name, source in data["sources"].items():
-            if isinstance(source, dict) and "type" not in source:
-                source = {"type": name, **source}
-            if isinstance(source, dict) and source["type"] not in SOURCE_TYPES:
-                known = ", ".join(sorted(SOURCE_TYPES))
-                raise ValueError(
-                    f"sources.{name}: type {source['type']!r} is not known (known: {known}); set `type:` to one of them"
-                )
-            sources[name] = source
+        sources = {
+            name: {"type": name, **source} if isinstance(source, dict) else source
+            for name, source in data["sources"].items()
+        }
         return {**data, "sources": sources}
+
+    @field_validator("sources", mode="wrap")
+    @classmethod
+    def _each_by_its_type(cls, sources: Any, validate: ValidatorFunctionWrapHandler) -> dict[str, SourceSettings]:
+        """Each block by the settings class of its type; errors name the key below it."""
+        if not isinstance(sources, dict):
+            return validate(sources)
+        validated: dict[str, SourceSettings] = {}
+        problems: list[InitErrorDetails] = []
+        for name, block in sources.items():
+            if isinstance(block, SourceSettings):
+                validated[name] = block
+                continue
+            kind = block.get("type") if isinstance(block, dict) else None
+            if kind not in source_types():
+                known = ", ".join(sorted(source_types()))
+                raise ValueError(
+                    f"{name}: type {kind!r} is not known (known: {known}); set `type:` to one of them"
+                    if kind
+                    else f"{name}: a mapping with the source's keys is expected"
+                )
+            try:
+                validated[name] = source_types()[kind].settings.model_validate(block)
+            except ValidationError as error:
+                problems += [
+                    {
+                        "type": PydanticCustomError(item["type"], "{message}", {"message": item["msg"]}),  # type: ignore[arg-type]
+                        "loc": (name, *item["loc"]),
+                        "input": None,
+                    }
+                    for item in error.errors(include_input=False, include_url=False)
+                ]
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        return validated
 
     @field_validator("sources")
     @classmethod
-    def _source_names(cls, sources: dict[str, OdooSource]) -> dict[str, OdooSource]:
+    def _source_names(cls, sources: dict[str, SourceSettings]) -> dict[str, SourceSettings]:
         for name in sources:
             if not SOURCE_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not a source name (a-z first, then a-z, 0-9 and _)")

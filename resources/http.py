@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import responses as http_phrases
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from resources.budget import Budget
 from resources.connectors.base import PermanentError, TransientError
 from resources.http_session import (
     CONNECT_SECONDS,
@@ -34,6 +35,7 @@ from resources.http_session import (
     retry_after,
     split_url,
 )
+from resources.pacing import Pace, RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +130,7 @@ class HttpClient:
         max_in_flight: requests under way at once.
         max_per_second: requests started per second, evenly spaced; None for no bound.
         timeout_seconds: for one try, from its start to the last byte.
+        budget: pays for every try; by default one that has no end.
         clock, sleep, jitter: seconds that only grow, waiting, and a number in [0, 1); tests bring their own.
     """
 
@@ -140,6 +143,7 @@ class HttpClient:
         max_per_second: float | None = None,
         timeout_seconds: float = 120.0,
         retry: RetryPolicy | None = None,
+        budget: Budget | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
@@ -147,9 +151,10 @@ class HttpClient:
         self._names = {"tenant": tenant, "source": source}
         self._timeout = timeout_seconds
         self._retry = retry or RetryPolicy()
+        self._budget = budget or Budget(None, tenant, source)
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._slots = threading.BoundedSemaphore(max_in_flight)
-        self._pace = _Pace(max_per_second, clock, sleep)
+        self._pace = Pace(max_per_second, clock, sleep)
         self._session = new_session(max_in_flight)
         self._lock = threading.Lock()
         self._usage: dict[str | None, Usage] = defaultdict(Usage)
@@ -173,7 +178,9 @@ class HttpClient:
         data: bytes | None = None,
         json: Any = None,
         params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
+        cost: float = 1,
+        limit: RateLimit | None = None,
     ) -> T:
         """Ask until there is an answer that `parse` accepts.
 
@@ -182,24 +189,29 @@ class HttpClient:
                 or a `PermanentError` that goes straight to the caller.
             table: for messages, logs and counters.
             data, json: the body; `json` is encoded.
+            headers: or a function that gives them anew for each try, for a token that expires in between.
+            cost: of one try, in the unit of the source's budget.
+            limit: a bound that only some of the source's requests share.
 
         Raises:
+            BudgetSpent: the day's budget does not reach for it.
             TransientError: no acceptable answer within the tries and the deadline; `SlowAnswer` if it failed late.
             PermanentError: the request cannot succeed.
         """
-        sent_headers = dict(headers or {})
+        json_headers: dict[str, str] = {}
         if json is not None:
             data = msgspec.json.encode(json)
-            sent_headers["Content-Type"] = "application/json"
-        request = _Request(method, url, data, params, sent_headers, table)
+            json_headers["Content-Type"] = "application/json"
         policy = self._retry
         started = begin = self._clock()
         slow_failures = 0
         for attempt in itertools.count(1):
             try:
-                with self._turn() as begin:
+                with limit.turn() if limit else nullcontext(), self._turn(cost) as begin:
                     if attempt == 1:
                         started = begin
+                    sent_headers = {**((headers() if callable(headers) else headers) or {}), **json_headers}
+                    request = _Request(method, url, data, params, sent_headers, table)
                     response = self._send(request, begin, started + policy.deadline)
                 return parse(response)
             except TryAgain as error:
@@ -234,13 +246,19 @@ class HttpClient:
         return date + timedelta(seconds=math.floor(self._clock() - at))
 
     def close(self) -> None:
-        """Give connections back."""
+        """Give connections back, and what is left of the budget's portion."""
         self._session.close()
+        self._budget.close()
+
+    def rate_limit(self, name: str, count: int, seconds: float) -> RateLimit:
+        """A bound that some of the requests share (`fetch(limit=...)`), over all threads and, in turn, processes."""
+        return self._budget.rate_limit(name, count, seconds)
 
     @contextmanager
-    def _turn(self) -> Iterator[float]:
+    def _turn(self, cost: float) -> Iterator[float]:
         """Wait for a free slot and for the pace; gives the time at which the request may begin."""
         with self._slots:
+            self._budget.spend(cost)
             self._pace.wait()
             yield self._clock()
 
@@ -313,25 +331,3 @@ class _Request:
     params: Mapping[str, str] | None
     headers: dict[str, str]
     table: str | None
-
-
-class _Pace:
-    """Spaces the starts of requests evenly, and holds all of them back when the source asks for a pause."""
-
-    def __init__(self, per_second: float | None, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._interval = 1 / per_second if per_second else 0.0
-        self._clock, self._sleep = clock, sleep
-        self._next = -math.inf
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        with self._lock:
-            now = self._clock()
-            start = max(now, self._next)
-            self._next = start + self._interval
-        if start > now:
-            self._sleep(start - now)
-
-    def hold(self, seconds: float) -> None:
-        with self._lock:
-            self._next = max(self._next, self._clock() + seconds)

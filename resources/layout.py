@@ -75,6 +75,11 @@ def table_state(tenant: str, source: str, entity: str) -> str:
     return f"_state/bronze/tenant_id={tenant}/source={source}/entity={entity}.json"
 
 
+def budget_file(tenant: str, source: str) -> str:
+    """What a source was asked today."""
+    return f"_state/budget/tenant_id={tenant}/source={source}.json"
+
+
 def states_folder(tenant: str) -> str:
     """The watermarks of all source tables of a tenant."""
     return f"_state/bronze/tenant_id={tenant}"

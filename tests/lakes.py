@@ -22,7 +22,7 @@ from lake_assets.silver.make import make_entity
 from lake_assets.silver.spec import load_specs
 from lake_cli.sync import run_day
 from lake_config import Settings, load_settings
-from resources.connectors import connect
+from resources.connecting import connect
 from resources.lake import BRONZE_SCHEMA, Lake
 from resources.scope import Scope
 from sandbox.server import Sandbox

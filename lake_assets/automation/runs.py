@@ -6,10 +6,9 @@ from typing import Any
 from dagster import AssetCheckKey, AssetSelection, RunRequest, define_asset_job
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from lake_assets.bronze.tables import source_types
 from lake_assets.silver.assets import BLOCKING_CHECK, SYNC_TAG, silver_key
 from lake_assets.silver.spec import load_specs
-from lake_config import Settings
+from lake_config import Settings, source_types
 from partitions import partition_key
 
 SYNC_JOB = "sync"
@@ -30,7 +29,7 @@ def sync_job() -> UnresolvedAssetJobDefinition:
 
 def bronze_config(settings: Settings, **options: Any) -> dict[str, Any]:
     """Run configuration that hands `options` of `SyncConfig` to bronze."""
-    return {"ops": {f"bronze_{kind}": {"config": options} for kind in source_types(settings)}} if options else {}
+    return {"ops": {f"bronze_{kind}": {"config": options} for kind in source_types()}} if options else {}
 
 
 def sync_request(settings: Settings, tenant: str, day: date, run_key: str | None = None, **options: Any) -> RunRequest:

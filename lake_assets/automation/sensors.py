@@ -20,9 +20,8 @@ from dagster import (
 
 from lake_assets.automation.outcome import failed_tables, table_states
 from lake_assets.automation.runs import SYNC_JOB, TENANT_TAG, sync_request
-from lake_assets.bronze.tables import source_types
-from lake_config import Settings
-from resources.connectors import connect
+from lake_config import Settings, source_types
+from resources.connecting import connect
 from resources.connectors.base import SourceError
 from resources.dagster_lake import LakeResource
 
@@ -61,7 +60,7 @@ class Attempts:
 
 def sensors(settings: Settings) -> list[SensorDefinition]:
     """One change sensor per source type, and the one that tries failed sources again."""
-    return [*(_change_sensor(settings, source_type) for source_type in source_types(settings)), _retry_sensor(settings)]
+    return [*(_change_sensor(settings, source_type) for source_type in source_types()), _retry_sensor(settings)]
 
 
 def has_news(settings: Settings, lake: LakeResource, tenant: str, source_type: str) -> str | None:

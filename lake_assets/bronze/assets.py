@@ -29,7 +29,7 @@ from lake_assets.bronze.views import BRONZE_COLUMNS
 from lake_assets.describe import FRESHNESS, OWNERS, column_schema, report_checks
 from lake_config import Settings
 from partitions import day_tenant_partitions, days_by_tenant, partition_key
-from resources.connectors import connect
+from resources.connecting import connect
 from resources.dagster_lake import LakeResource
 
 ROW_COUNT_VARIANCE = 0.10

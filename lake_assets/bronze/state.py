@@ -11,7 +11,7 @@ from typing import Any
 from lake_assets.bronze.versions import LATEST_SQL
 from lake_assets.bronze.window import day_bounds
 from resources import layout
-from resources.connectors.base import Column, TableSchema
+from resources.connectors.base import TableSchema
 from resources.lake import Lake
 
 REBUILT_MARGIN = timedelta(days=1)
@@ -172,9 +172,3 @@ def compare_columns(before: dict[str, dict[str, Any]], after: dict[str, dict[str
         if before[name]["source_type"] != after[name]["source_type"]
     ]
     return sorted(changes, key=lambda change: change.column)
-
-
-def schema_from(stored: dict[str, Any], table: str) -> TableSchema:
-    """The captured schema as the connector gave it."""
-    columns = tuple(Column(**column) for column in stored["columns"].values())
-    return TableSchema(table, stored["source_name"], columns, stored["id_column"], stored["modified_column"])

@@ -1,11 +1,11 @@
 """The views `bronze.<type>_<entity>` (every capture) and `raw.<type>_<entity>` (the latest version of each record, typed)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from lake_assets.bronze.state import load_schema
-from lake_assets.bronze.typed import SQL_TYPES, label_sql, merged_columns, parse_struct, typed_sql
+from lake_assets.bronze.typed import label_sql, merged_fields, parse_struct, sql_type, typed_sql
 from resources import layout
 from resources.connectors.base import Column
 from resources.lake import Lake, sql_name
@@ -86,17 +86,17 @@ def raw_view(scope: Scope, table: BronzeTable, only: Collection[str] | None = No
     Parameters:
         only: of the captured fields, just these.
     """
-    columns = [column for column in _columns(scope, table) if only is None or column.name in only]
-    typed = {column.name: SQL_TYPES[column.type] for column in columns}
+    fields = {name: columns for name, columns in _fields(scope, table).items() if only is None or name in only}
+    references = {name: columns for name, columns in fields.items() if columns[0].type == "reference"}
     if scope.scan(_folders(scope, table)) is None:
-        labels = {f"{column.name}__label": "VARCHAR" for column in columns if column.type == "reference"}
+        typed = {name: sql_type(columns[0]) for name, columns in fields.items()}
+        labels = {f"{name}__label": "VARCHAR" for name in references}
         return empty_relation({"tenant_id": "VARCHAR", **typed, **labels, **METADATA_COLUMNS})
-    values = [f"{typed_sql(column)} AS {sql_name(column.name)}" for column in columns]
+    values = [f"{_first(map(typed_sql, columns))} AS {sql_name(name)}" for name, columns in fields.items()]
     values += [
-        f"{label_sql(column)} AS {sql_name(column.name + '__label')}"
-        for column in columns
-        if column.type == "reference"
+        f"{_first(map(label_sql, columns))} AS {sql_name(name + '__label')}" for name, columns in references.items()
     ]
+    columns = [column for some in fields.values() for column in some]
     return f"""
     WITH captures AS ({bronze_view(scope, table)}),
     latest AS (
@@ -113,14 +113,19 @@ def raw_view(scope: Scope, table: BronzeTable, only: Collection[str] | None = No
     )"""
 
 
-def _columns(scope: Scope, table: BronzeTable) -> list[Column]:
+def _first(values: Iterable[str]) -> str:
+    values = list(values)
+    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+
+
+def _fields(scope: Scope, table: BronzeTable) -> dict[str, list[Column]]:
     schemas: list[dict[str, Any]] = []
     for tenant in scope.tenants:
         for source, source_type in _sources(scope, tenant).items():
             stored = load_schema(scope.lake, tenant, source, table.entity) if source_type == table.source_type else None
             if stored:
                 schemas.append(stored)
-    return [column for column in merged_columns(schemas) if column.name != "tenant_id"]
+    return {name: columns for name, columns in merged_fields(schemas).items() if name != "tenant_id"}
 
 
 def _folders(scope: Scope, table: BronzeTable) -> list[str]:

@@ -20,13 +20,13 @@ from dagster import (
 from pydantic import Field
 
 from lake_assets.bronze.assets import bronze_key
-from lake_assets.bronze.tables import source_types, tables_of
+from lake_assets.bronze.tables import tables_of
 from lake_assets.describe import FRESHNESS, OWNERS, column_lineage, column_schema, report_checks, sample_table
 from lake_assets.silver.checks import SilverFindings, inspect_days
 from lake_assets.silver.compile import fields_read, silver_columns
 from lake_assets.silver.make import SilverOutcome, make_entity, rejected_share
 from lake_assets.silver.spec import EntitySpec, load_specs
-from lake_config import Settings
+from lake_config import Settings, source_types
 from partitions import day_tenant_partitions, days_by_tenant, partition_key
 from resources import progress
 from resources.dagster_lake import LakeResource
@@ -66,7 +66,7 @@ def silver_key(entity: str) -> AssetKey:
 
 def silver_assets(settings: Settings) -> list[AssetsDefinition]:
     """One asset per spec."""
-    available = {bronze_key(kind, table) for kind in source_types(settings) for table in tables_of(settings, kind)}
+    available = {bronze_key(kind, table) for kind in source_types() for table in tables_of(settings, kind)}
     return [_silver_asset(settings, spec, available) for spec in load_specs().values()]
 
 

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from lake_assets.bronze.state import load_schema
-from lake_assets.bronze.typed import merged_columns
+from lake_assets.bronze.typed import merged_fields
 from lake_assets.bronze.views import bronze_sources
 from lake_assets.silver.compile import compile_entity, silver_columns
 from lake_assets.silver.formats import register_formats
@@ -212,7 +212,7 @@ def _select(
 ) -> str:
     source, source_name = files[0].source, files[0].source_name
     stored = load_schema(lake, tenant, source, source_name.split(".")[1])
-    columns = {column.name: column for column in merged_columns([stored] if stored else [])}
+    columns = {name: columns[0] for name, columns in merged_fields([stored] if stored else []).items()}
     compiled = compile_entity(spec, spec.sources[source_name], columns, tenant)
     outcome.missing_fields = sorted(
         {*outcome.missing_fields, *(f"{source_name}.{name}" for name in compiled.missing_fields)}

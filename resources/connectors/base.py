@@ -3,20 +3,30 @@
 A connector reads; it knows nothing of the lake's files, of days or of Dagster. It hands out *pages* of records just as the
 source gave them. What is new, what goes where and what counts as done is decided in `lake_assets/bronze`.
 
-A connector module offers one class with this protocol and is listed in `resources/connectors/__init__.py`. All methods may be
-called from several threads at once, one table per thread.
+A connector module holds the source's settings, one class with this protocol, and a `lake_config.SourceType` named `SOURCE` that
+an entry point of `pyproject.toml` names. All methods may be called from several threads at once, one table per thread.
+
+How a table is read is said by its schema:
+
+    as it comes   `changes` gives every record modified in a window (the usual way)
+    whole         what is asked for, `changes` gives every record there is: what is missing is gone
+    listed        `inventory` tells ids and modification times, and `by_ids` reads those that the lake does not hold like that
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+import pyarrow as pa
+
+from lake_config import MissingVariableError, Secret, expand
+
 ColumnType = Literal[
-    "boolean", "integer", "double", "decimal", "text", "date", "timestamp", "reference", "references", "json"
+    "boolean", "integer", "double", "decimal", "text", "date", "timestamp", "reference", "references", "texts", "json"
 ]
-"""The lake's types of a source field. `reference` is one related record (`[id, label]` or a bare id), `references` a list of
-ids; `timestamp` is UTC."""
+"""The lake's types of a source field. `reference` is one related record as `[id, label]` (a bare id is an `integer` or `text`
+with a `relation`), `references` a list of integer ids, `texts` a list of texts; `timestamp` is UTC."""
 
 
 class SourceError(Exception):
@@ -39,11 +49,40 @@ class NotPermitted(PermanentError):
     """The user may not read this table."""
 
 
+class BudgetSpent(SourceError):
+    """What the source may be asked in a day is used up. What was read is kept.
+
+    Parameters:
+        resumes_at: when asking may go on, UTC.
+        rest: for connectors that can say it: what is left to be read, handed back in the next sync's `Window.rest`.
+    """
+
+    def __init__(self, message: str, resumes_at: datetime, rest: str | None = None) -> None:
+        super().__init__(message)
+        self.resumes_at, self.rest = resumes_at, rest
+
+
+def configured(value: Secret | str, where: str) -> str:
+    """A configured text with its `${VAR}` references resolved.
+
+    Parameters:
+        where: the key's path in `lake.yaml`.
+
+    Raises:
+        PermanentError: it refers to a variable that is not set.
+    """
+    try:
+        return value.reveal(where) if isinstance(value, Secret) else expand(value, where=where)
+    except MissingVariableError as error:
+        raise PermanentError(str(error)) from None
+
+
 @dataclass(frozen=True)
 class Column:
     """One field of a source table."""
 
     name: str
+    """As it is called in `raw.*`: the source's own name, or for a custom field with a coded one a readable one."""
     type: ColumnType
     source_type: str
     """The type in the source's own words, e.g. `many2one`."""
@@ -53,6 +92,18 @@ class Column:
     """For references: the related table in the source's own words, e.g. `res.partner`."""
     empty_is_false: bool = False
     """The source writes `false` where it means "no value" (Odoo, for everything but booleans and numbers)."""
+    path: tuple[str, ...] = ()
+    """Where the value stands in the record, if not under `name`: keys of nested objects, e.g. `("custom_fields", "9dc8...")`.
+    A key written `id=123` takes the object with that `id` out of a list. No column's path may lead through another's."""
+    options: Mapping[str, str] | None = None
+    """Value -> label, for values that only stand for a label. `raw.*` shows the label; a value without one stays as it is."""
+    sql_type: str = ""
+    """DuckDB's type in `raw.*` where it is known more precisely than by `type`, e.g. `DECIMAL(18,2)`."""
+
+    @staticmethod
+    def stored(values: Mapping[str, Any]) -> "Column":
+        """The column of what `dataclasses.asdict` made, after a turn through JSON."""
+        return Column(**{**values, "path": tuple(values.get("path") or ())})
 
 
 @dataclass(frozen=True)
@@ -66,6 +117,13 @@ class TableSchema:
     columns: tuple[Column, ...]
     id_column: str = "id"
     modified_column: str | None = None
+    deleted: tuple[str, Any] | None = None
+    """(column, value) of records that the source still shows although they are deleted: they become tombstones."""
+    whole: bool = False
+    listed: bool = False
+    """How the table is read; see the module's docstring. Both: the list is always complete."""
+    unchecked: tuple[str, ...] = ()
+    """Members of a record that are no part of its checksum: they differ from one read to the next without a change."""
 
     @property
     def labelled(self) -> tuple[str, ...]:
@@ -77,26 +135,32 @@ class TableSchema:
 class Window:
     """Which changes to read: those modified in [lo, hi), an end open where None. `Window()` is everything.
 
-    `cursor` is the opaque token of the last sync for sources that hand one out instead of comparing times.
+    `cursor` is the opaque token of the last sync for sources that hand one out instead of comparing times; None where that
+    token does not fit the window (a past day). `rest`: what a sync that ran out of budget left unread (`BudgetSpent.rest`), to
+    be read besides.
     """
 
     lo: datetime | None = None
     hi: datetime | None = None
     cursor: str | None = None
+    rest: str | None = None
 
 
 @dataclass
 class Page:
     """Some records of one table, in one answer of the source."""
 
-    records: list[Any]
-    """Each as a dictionary, or as the JSON text (`bytes`) in which the source wrote it: the lake keeps such a text as it is."""
+    records: "list[Any] | pa.Table"
+    """Each as a dictionary, or as the JSON text (`bytes`) in which the source wrote it: the lake keeps such a text as it is. Or
+    all as an Arrow table of texts `source_id`, `raw_data` (JSON), `modified` (as the source writes it) and `checksum` (hex of the
+    sha256 of what does not change unless the record does), from a connector that has better than record by record."""
     read_at: datetime
     """When the request for them began, by this machine's clock, UTC."""
-    deleted_ids: Sequence[int | str] = field(default_factory=list)
-    """Records that the source itself reports as deleted."""
+    deleted_ids: Iterable[int | str] = field(default_factory=list)
+    """Records that the source reports as deleted by their id alone."""
     cursor: str | None = None
-    """Where the next sync goes on, for sources that hand out such a token; the last page's counts."""
+    """Where the next sync goes on, for sources that hand out such a token; the last page's counts. None once the token would skip
+    something (a past day's end)."""
 
 
 class Connector(Protocol):
@@ -129,20 +193,25 @@ class Connector(Protocol):
         ...
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
-        """Every record modified in `window`, each once, no matter what moves meanwhile. Records without a modification time
-        belong to the window whose `lo` is open."""
+        """Every record modified in `window`, at least once, no matter what moves meanwhile. Records without a modification time
+        belong to the window whose `lo` is open. Not asked of listed tables.
+
+        Raises:
+            BudgetSpent: after the pages that were still read.
+        """
         ...
 
-    def by_ids(self, schema: TableSchema, ids: Sequence[str]) -> Iterator[Page]:
-        """These records; those that are gone are left out."""
+    def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
+        """These records; those that are gone are left out. `ids` may still be listed while the first are read."""
         ...
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """Records without a modification time, which no window finds."""
         ...
 
-    def inventory(self, schema: TableSchema) -> Iterator[list[tuple[str, str | None]]]:
-        """The id of every record there is and its modification time as the source writes it (None without), in batches."""
+    def inventory(self, schema: TableSchema, window: Window = Window()) -> Iterator[list[tuple[str, str | None]]]:
+        """The id of every record there is and its modification time as the source writes it (None without), in batches; of a
+        listed table at least those modified in `window`."""
         ...
 
     def has_changes(self, since: dict[str, datetime]) -> bool:

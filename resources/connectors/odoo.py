@@ -10,12 +10,15 @@ import difflib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal
 
-from lake_config import MissingVariableError, OdooSource, expand
+from pydantic import Field
+
+from lake_config import HttpUrl, Secret, SourceSettings, SourceType
+from resources.budget import Budget
 from resources.connectors.base import (
     Column,
     ColumnType,
@@ -26,6 +29,7 @@ from resources.connectors.base import (
     SourceError,
     TableSchema,
     Window,
+    configured,
 )
 from resources.connectors.odoo_labels import Labels
 from resources.connectors.odoo_pages import IDS_A_LIST, Domain, PageReader
@@ -33,8 +37,6 @@ from resources.connectors.odoo_rpc import Endpoint, Rpc, log_in
 from resources.http import HttpClient, Usage
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 BUILT_IN_TABLES: tuple[str, ...] = (
     "crm_lead",
@@ -96,6 +98,18 @@ REMEMBER_FAILED_LOGIN_SECONDS = 60.0
 """So long a failed login stands for all tables, instead of each of them trying the wrong password again."""
 
 
+class OdooSource(SourceSettings):
+    """One Odoo database."""
+
+    type: Literal["odoo"] = "odoo"
+    url: HttpUrl = Field(description="where the server answers, without /jsonrpc; a path prefix is kept")
+    database: str
+    username: str
+    password: Secret = Field(description="the user's password or an API key; usually ${SOME_VARIABLE}")
+    protocol: Literal["auto", "jsonrpc", "json2"] = Field("auto", description="auto asks the server for its version")
+    page_size: int = Field(1000, ge=1, le=10_000, description="records a page")
+
+
 class OdooConnector:
     """One Odoo database.
 
@@ -103,11 +117,19 @@ class OdooConnector:
         name: the source instance's name in `lake.yaml`.
         tenant: the tenant's slug.
         http: the client to use; by default one with the bounds of `settings`.
+        budget: what the source may be asked.
     """
 
     type = "odoo"
 
-    def __init__(self, name: str, settings: OdooSource, tenant: str, http: HttpClient | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: OdooSource,
+        tenant: str,
+        http: HttpClient | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         self._settings = settings
         self._keys = f"tenants.{tenant}.sources.{name}"
         self._http = http or HttpClient(
@@ -116,6 +138,7 @@ class OdooConnector:
             max_in_flight=settings.max_in_flight,
             max_per_second=settings.max_per_second,
             timeout_seconds=settings.timeout_seconds,
+            budget=budget,
         )
         self._labels = Labels()
         self._models = {table: table.replace("_", ".") for table in BUILT_IN_TABLES}
@@ -165,14 +188,18 @@ class OdooConnector:
         without a modification time is read whole."""
         yield from self._reader(schema).pages(_modified_in(schema, window))
 
-    def by_ids(self, schema: TableSchema, ids: Sequence[str]) -> Iterator[Page]:
+    def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         yield from self._reader(schema).of_ids(sorted({int(value) for value in ids}))
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         if schema.modified_column is not None:
             yield from self._reader(schema).pages([(schema.modified_column, "=", False)])
 
-    def inventory(self, schema: TableSchema) -> Iterator[list[tuple[str, str | None]]]:
+    def inventory(
+        self,
+        schema: TableSchema,
+        window: Window = Window(),  # noqa: B008
+    ) -> Iterator[list[tuple[str, str | None]]]:
         rpc = self._rpc()
         modified = schema.modified_column
         last = 0
@@ -287,18 +314,11 @@ class OdooConnector:
 
     def _endpoint(self) -> Endpoint:
         settings = self._settings
-
-        def value(key: str, reveal: Callable[[str], T]) -> T:
-            try:
-                return reveal(f"{self._keys}.{key}")
-            except MissingVariableError as error:
-                raise PermanentError(str(error)) from None
-
         return Endpoint(
-            url=value("url", lambda where: expand(settings.url, where=where)).rstrip("/"),
-            database=value("database", lambda where: expand(settings.database, where=where)),
-            username=value("username", lambda where: expand(settings.username, where=where)),
-            secret=value("password", settings.password.reveal),
+            url=configured(settings.url, f"{self._keys}.url").rstrip("/"),
+            database=configured(settings.database, f"{self._keys}.database"),
+            username=configured(settings.username, f"{self._keys}.username"),
+            secret=configured(settings.password, f"{self._keys}.password"),
             keys=self._keys,
         )
 
@@ -349,3 +369,6 @@ def _second(moment: datetime, up: bool = False) -> str:
     if up and moment.microsecond:
         moment += timedelta(seconds=1)
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+SOURCE = SourceType("odoo", OdooSource, OdooConnector)

@@ -1,0 +1,52 @@
+"""Which kinds of source there are: the entry points `revlake.sources` of all installed packages, revlake's own among them.
+
+So a source type is one module (its settings, its connector) and one line in a `pyproject.toml`, ours or another package's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+GROUP = "revlake.sources"
+
+
+def _unlimited(settings: Any) -> float | None:
+    return None
+
+
+@dataclass(frozen=True)
+class SourceType:
+    """One kind of source.
+
+    Parameters:
+        name: as in `type:` of `lake.yaml`, in asset keys and in view names.
+        settings: the block in `lake.yaml`, a `SourceSettings`.
+        connector: (source instance's name, its settings, tenant, budget=) -> a `resources.connectors.base.Connector`; touches no
+            network.
+        poll_cost: what asking "anything new?" costs, in the unit of the budget.
+        daily_budget: settings -> what the vendor lets an account of theirs spend a day, in the same unit; None where asking is
+            free. Polling is kept below a twentieth of it.
+    """
+
+    name: str
+    settings: type[Any]
+    connector: Callable[..., Any]
+    poll_cost: float = 1
+    daily_budget: Callable[[Any], float | None] = _unlimited
+
+
+@cache
+def source_types() -> dict[str, SourceType]:
+    """Name -> source type, by name.
+
+    Raises:
+        RuntimeError: two packages offer a type of the same name.
+    """
+    found: dict[str, SourceType] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        if entry.name in found:
+            raise RuntimeError(f"two installed packages offer the source type {entry.name!r}")
+        found[entry.name] = entry.load()
+    return found

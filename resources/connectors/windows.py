@@ -1,0 +1,207 @@
+"""Reading a table whose source takes a lower and an upper bound of the modification time: several spans of time side by side.
+
+A source hands out the pages of one request chain one after the other, so one chain is as fast as its answers' latency. Here a
+chain that is far from its end gives the later half of what is left to a worker that is idle; where records lie in time need not
+be known beforehand. What belongs here: which span is read by whom. What does not: how a source is asked.
+"""
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from resources.connectors.base import BudgetSpent, Page, Window
+
+SPLIT_ABOVE_PAGES = 3.0
+"""A chain is split only if more than so many pages are expected to be left of it: each split costs up to one page more."""
+
+OVERHEAD = 0.05
+"""Splits beyond the first ones may be this share of the pages read."""
+
+OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Span:
+    """Times [lo, hi) to read; an end open where None."""
+
+    lo: datetime | None = None
+    hi: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One page of a chain. `began`, `reached`: the modification times of its first and last record (None: they have none);
+    `last`: no page follows."""
+
+    page: Page
+    began: datetime | None
+    reached: datetime | None
+    last: bool = False
+
+
+ReadSpan = Callable[[Span], Iterator[Step]]
+"""Reads one span by ascending modification time, page by page. `span.hi` may get lower meanwhile; pages beyond it are not
+asked for."""
+
+
+def spans_of(window: Window) -> list[Span]:
+    """What `window` asks for, what an earlier sync left unread (`rest`) included.
+
+    Raises:
+        ValueError: `rest` was not written by `read_side_by_side`.
+    """
+    left = [Span(_moment(lo), _moment(hi)) for lo, hi in json.loads(window.rest)] if window.rest else []
+    return [*left, Span(window.lo, window.hi)]
+
+
+def read_side_by_side(spans: Sequence[Span], read: ReadSpan, now: datetime, at_once: int) -> Iterator[Page]:
+    """The pages of all `spans`, as they come. Records next to where a span was split may come twice.
+
+    Parameters:
+        now: the source's clock: up to where there may be records in a span without an end.
+        at_once: chains read at the same time.
+
+    Raises:
+        BudgetSpent: after the pages that were still read; its `rest` says what is left.
+    """
+    yield from _Reading(list(spans), read, now, at_once).pages()
+
+
+class _Chain:
+    """A span while it is read."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.began: datetime | None = None
+        self.reached = span.lo
+        self.pages = 0
+        self.last = self.done = False
+
+    def step(self, step: Step) -> None:
+        self.pages += 1
+        self.began = self.began or step.began
+        self.last = step.last
+        if step.reached is not None:
+            self.reached = max(self.reached or step.reached, step.reached)
+
+    def seconds_left(self, now: datetime) -> float:
+        end = min(self.span.hi, now) if self.span.hi else now
+        return (end - (self.reached or OLDEST)).total_seconds()
+
+    def pages_left(self, now: datetime) -> float:
+        """A guess, from how densely the records lie in what was read."""
+        if not self.pages or self.last or self.reached is None or self.began is None:
+            return 0.0
+        read = (self.reached - self.began).total_seconds()
+        left = self.seconds_left(now)
+        return 0.0 if left <= 0 else self.pages * left / max(read, 1.0)
+
+
+class _Reading:
+    def __init__(self, spans: list[Span], read: ReadSpan, now: datetime, at_once: int) -> None:
+        self._todo = list(reversed(spans))
+        self._read, self._now, self._at_once = read, now, at_once
+        self._chains: list[_Chain] = []
+        self._changed = threading.Condition()
+        self._splits = self._pages = 0
+        self._out: queue.Queue[Page | None] = queue.Queue(maxsize=2 * at_once)
+        self._failure: BaseException | None = None
+        self._stopped = False
+
+    def pages(self) -> Iterator[Page]:
+        pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="spans")
+        workers = [pool.submit(self._work) for _ in range(self._at_once)]
+        ended = 0
+        try:
+            while ended < len(workers):
+                page = self._out.get()
+                if page is None:
+                    ended += 1
+                else:
+                    yield page
+        finally:
+            with self._changed:
+                self._stopped = True
+                self._changed.notify_all()
+            while any(not worker.done() for worker in workers):
+                try:  # a worker may be waiting to hand over a page that nobody wants any more
+                    self._out.get(timeout=0.05)
+                except queue.Empty:
+                    continue
+            pool.shutdown()
+        if isinstance(self._failure, BudgetSpent):
+            raise BudgetSpent(str(self._failure), self._failure.resumes_at, self._rest())
+        if self._failure is not None:
+            raise self._failure
+
+    def _rest(self) -> str:
+        left = [(chain.reached, chain.span.hi) for chain in self._chains if not chain.done]
+        left += [(span.lo, span.hi) for span in reversed(self._todo)]
+        return json.dumps([[lo.isoformat() if lo else None, hi.isoformat() if hi else None] for lo, hi in left])
+
+    def _work(self) -> None:
+        try:
+            while (chain := self._next_chain()) is not None:
+                self._read_chain(chain)
+        except BaseException as error:
+            with self._changed:
+                self._failure = self._failure or error
+                self._stopped = True
+                self._changed.notify_all()
+        finally:
+            self._out.put(None)
+
+    def _read_chain(self, chain: _Chain) -> None:
+        for step in self._read(chain.span):
+            self._out.put(step.page)
+            with self._changed:
+                chain.step(step)
+                self._pages += 1
+                passed = chain.span.hi is not None and chain.reached is not None and chain.reached >= chain.span.hi
+                self._changed.notify_all()
+            if passed:
+                break
+            if self._stopped:
+                return
+        with self._changed:
+            chain.done = True
+            self._changed.notify_all()
+
+    def _next_chain(self) -> _Chain | None:
+        with self._changed:
+            while not self._stopped:
+                span = self._todo.pop() if self._todo else self._split()
+                if span is not None:
+                    chain = _Chain(span)
+                    self._chains.append(chain)
+                    return chain
+                if all(chain.done for chain in self._chains):
+                    return None
+                self._changed.wait()
+            return None
+
+    def _split(self) -> Span | None:
+        """The later half of what is left of the chain that has most left."""
+        if self._splits >= self._at_once - 1 + OVERHEAD * self._pages:
+            return None
+        active = [chain for chain in self._chains if not chain.done]
+        longest: Any = max(active, key=lambda chain: chain.pages_left(self._now), default=None)
+        if longest is None or longest.pages_left(self._now) <= SPLIT_ABOVE_PAGES:
+            return None
+        middle = longest.reached + (self._end(longest) - longest.reached) / 2
+        later = Span(middle, longest.span.hi)
+        longest.span.hi = middle
+        self._splits += 1
+        return later
+
+    def _end(self, chain: _Chain) -> datetime:
+        return min(chain.span.hi, self._now) if chain.span.hi else self._now
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
