@@ -31,8 +31,8 @@ STORY = "_state/demo.json"
 """Where the lake keeps how the sandbox's story began (first day, scale), which a later start has to tell again from there."""
 PASSWORDS = {"NORTHWIND_ODOO_PASSWORD": "admin", "NKRETAIL_ODOO_PASSWORD": "admin"}
 """What the stand-ins accept; they hold invented data only and listen on loopback."""
-_STAND_IN = re.compile(r"http://(?:127\.0\.0\.1|localhost):(\d+)/odoo(?:19)?/\w+")
-"""The address of a database of the sandbox: no Odoo of one's own has this path."""
+_STAND_IN = re.compile(r"http://(?:127\.0\.0\.1|localhost):(\d+)/(?:odoo|odoo19|pipedrive|zendesk|salesforce|aws)/\w+")
+"""The address of a system of the sandbox: none of one's own has this path."""
 
 
 def run_demo(settings: Settings, scale: float) -> int:
@@ -56,12 +56,13 @@ def run_demo(settings: Settings, scale: float) -> int:
 
 def stand_ins(settings: Settings) -> dict[str, int]:
     """Tenants of which a source is a database of the sandbox -> its port."""
-    found = {
-        slug: _STAND_IN.fullmatch(source.url)
+    return {
+        slug: int(match[1])
         for slug, tenant in settings.active_tenants.items()
         for source in tenant.sources.values()
+        for address in source.model_dump().values()
+        if isinstance(address, str) and (match := _STAND_IN.match(address))
     }
-    return {slug: int(match[1]) for slug, match in found.items() if match}
 
 
 @contextmanager

@@ -8,22 +8,27 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from dagster import AssetKey, AssetSelection, DagsterInstance, ExecuteInProcessResult
+from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lake_assets.automation.outcome import table_states
-from lake_assets.automation.runs import SYNC_JOB, TENANT_TAG, bronze_config
-from lake_assets.bronze.assets import bronze_key
+from lake_assets.automation.runs import (
+    SYNC_JOB,
+    TENANT_TAG,
+    bronze_config,
+    bronze_selection,
+    checks_of_run,
+    run_selection,
+)
 from lake_assets.bronze.sync import abandon_syncs
-from lake_assets.bronze.tables import tables_of
 from lake_assets.catalog import write_catalog_file
 from lake_assets.definitions import build_defs
 from lake_assets.gold.spec import load_marts
 from lake_assets.silver.spec import load_specs
 from lake_cli.console import err, fail
 from lake_cli.interrupts import interrupts_raised
-from lake_config import MissingVariableError, Settings, source_types
+from lake_config import MissingVariableError, Settings
 from partitions import partition_key
 from resources import progress
 from resources.dagster_home import close_abandoned_runs, instance_environment, local_instance
@@ -60,11 +65,12 @@ def sync_tenant(
         The exit status: 1 if anything failed.
     """
     if tables is not None:
-        known = {table for kind in source_types() for table in tables_of(settings, kind)}
+        known = {key.path[-1] for key in bronze_selection(settings, tenant, options.get("source"))}
         unknown = [table for table in tables if table not in known]
         if unknown:
             fail(
-                f"no such table: {', '.join(unknown)}. Name further models under `tables:` of the source in {settings.path.name}."
+                f"tenant {tenant} has no such table: {', '.join(unknown)}. Name further ones under `tables:` of the source in"
+                f" {settings.path.name}."
             )
     try:
         with instance_environment(settings), local_instance() as instance:
@@ -133,21 +139,20 @@ def run_day(
     """
     definitions = build_defs(settings)
     job = definitions.resolve_job_def(SYNC_JOB)
-    selection: list[AssetKey] | None = None
+    source = (options or {}).get("source")
+    selection = run_selection(settings, tenant, source)
     if tables is not None:
-        bronze = [
-            bronze_key(kind, table) for kind in source_types() for table in tables_of(settings, kind) if table in tables
-        ]
+        bronze = bronze_selection(settings, tenant, source, tables)
         selection = list(AssetSelection.assets(*bronze).downstream().resolve(job.asset_layer.asset_graph))
     try:
         with interrupts_raised(), _progress(tenant, day, len(tables) if tables is not None else None):
-            result: ExecuteInProcessResult = job.execute_in_process(
+            subset = job.get_subset(asset_selection=set(selection), asset_check_selection=set(checks_of_run(selection)))
+            result: ExecuteInProcessResult = subset.execute_in_process(
                 instance=instance,
                 partition_key=partition_key(day, tenant),
-                run_config={**bronze_config(settings, **(options or {})), **QUIET},
+                run_config={**bronze_config(selection, **(options or {})), **QUIET},
                 # Dagster's daemon could not repeat it: the run belongs to this process.
                 tags={TENANT_TAG: tenant, MAX_RETRIES_TAG: "0"},
-                asset_selection=selection,
                 raise_on_error=False,
             )
     except KeyboardInterrupt:

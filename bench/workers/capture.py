@@ -14,8 +14,7 @@ import msgspec
 from bench.harness import worker
 from lake_assets.bronze.capture import SyncRequest
 from lake_assets.bronze.sync import sync_source
-from lake_config.settings import OdooSource
-from resources.connectors.odoo import OdooConnector
+from resources.connectors.odoo import OdooConnector, OdooSource
 from resources.dagster_lake import memory_resource
 from resources.http import HttpClient
 from resources.lake import Lake

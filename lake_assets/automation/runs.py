@@ -1,14 +1,20 @@
 """The jobs, and the run requests that schedules, sensors and the command line all make the same way."""
 
+from collections.abc import Collection, Iterable
 from datetime import date
 from typing import Any
 
-from dagster import AssetCheckKey, AssetSelection, RunRequest, define_asset_job
+from dagster import AssetCheckKey, AssetKey, AssetSelection, RunRequest, define_asset_job
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from lake_assets.automation.outcome import OUTCOME_KEY
+from lake_assets.bronze.assets import bronze_key
+from lake_assets.bronze.tables import tables_of
+from lake_assets.gold.assets import gold_key
+from lake_assets.gold.spec import load_marts
 from lake_assets.silver.assets import BLOCKING_CHECK, SYNC_TAG, silver_key
 from lake_assets.silver.spec import load_specs
-from lake_config import Settings, source_types
+from lake_config import Settings
 from partitions import partition_key
 
 SYNC_JOB = "sync"
@@ -17,27 +23,74 @@ TENANT_TAG = "revlake/tenant"
 
 def sync_job() -> UnresolvedAssetJobDefinition:
     """Everything, for one tenant and day."""
-    stopping = [AssetCheckKey(silver_key(entity), BLOCKING_CHECK) for entity in load_specs()]
+    checks = checks_of_run(map(silver_key, load_specs()))
     return define_asset_job(
         SYNC_JOB,
-        # Of the checks only those that can stop it: one that is planned and then has nothing to say would show as skipped.
-        selection=AssetSelection.all().without_checks() | AssetSelection.checks(*stopping),
+        selection=AssetSelection.all().without_checks() | AssetSelection.checks(*checks),
         description="Reads what is new at a tenant's sources and brings every layer up to date with it.",
         tags={SYNC_TAG: "true"},
     )
 
 
-def bronze_config(settings: Settings, **options: Any) -> dict[str, Any]:
-    """Run configuration that hands `options` of `SyncConfig` to bronze."""
-    return {"ops": {f"bronze_{kind}": {"config": options} for kind in source_types()}} if options else {}
+def checks_of_run(assets: Iterable[AssetKey]) -> list[AssetCheckKey]:
+    """Of the checks of these assets only those that can stop a run: one that is planned and then has nothing to say would show as
+    skipped."""
+    return [AssetCheckKey(key, BLOCKING_CHECK) for key in assets if key.path[0] == "silver"]
 
 
-def sync_request(settings: Settings, tenant: str, day: date, run_key: str | None = None, **options: Any) -> RunRequest:
-    """A run of the sync job; `options` as in `SyncConfig`."""
+def bronze_selection(
+    settings: Settings, tenant: str, source: str | None = None, tables: Collection[str] | None = None
+) -> list[AssetKey]:
+    """The bronze assets that a run of a tenant reads: those of the source types that it has. A step for each of the others would
+    cost time and events only to say that it is not configured.
+
+    Parameters:
+        source: only this instance, or all instances of this type.
+        tables: only these.
+    """
+    instances = settings.tenants[tenant].sources.items()
+    kinds = {instance.type for name, instance in instances if source in (None, name, instance.type)}
+    return [
+        bronze_key(kind, table)
+        for kind in sorted(kinds)
+        for table in tables_of(settings, kind)
+        if tables is None or table in tables
+    ]
+
+
+def run_selection(settings: Settings, tenant: str, source: str | None = None) -> list[AssetKey]:
+    """`bronze_selection`, and every layer above."""
+    above = [*map(silver_key, load_specs()), *map(gold_key, load_marts()), OUTCOME_KEY]
+    return [*bronze_selection(settings, tenant, source), *above]
+
+
+def bronze_config(bronze: Iterable[AssetKey], **options: Any) -> dict[str, Any]:
+    """Run configuration that hands `options` of `SyncConfig` to the steps that make these bronze assets."""
+    kinds = sorted({key.path[1] for key in bronze if key.path[0] == "bronze"})
+    return {"ops": {f"bronze_{kind}": {"config": options} for kind in kinds}} if options else {}
+
+
+def sync_request(
+    settings: Settings,
+    tenant: str,
+    day: date,
+    run_key: str | None = None,
+    source: str | None = None,
+    **options: Any,
+) -> RunRequest:
+    """A run of the sync job.
+
+    Parameters:
+        source: read only this instance, or all instances of this type.
+        options: as in `SyncConfig`.
+    """
+    selection = run_selection(settings, tenant, source)
     return RunRequest(
         run_key=run_key,
         job_name=SYNC_JOB,
         partition_key=partition_key(day, tenant),
         tags={TENANT_TAG: tenant, SYNC_TAG: "true"},
-        run_config=bronze_config(settings, **options),
+        run_config=bronze_config(selection, **options),
+        asset_selection=selection,
+        asset_check_keys=checks_of_run(selection),
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from dagster import (
@@ -19,14 +19,13 @@ from dagster import (
 )
 
 from lake_assets.automation.outcome import failed_tables, table_states
+from lake_assets.automation.polling import Polls, tick_seconds
 from lake_assets.automation.runs import SYNC_JOB, TENANT_TAG, sync_request
 from lake_config import Settings, source_types
 from resources.connecting import connect
 from resources.connectors.base import SourceError
 from resources.dagster_lake import LakeResource
 
-POLL_SECONDS = {"odoo": 60}
-"""How often a source type is asked "anything new?": every minute where asking is free."""
 RETRY_SECONDS = 30 * 60
 IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
@@ -43,10 +42,13 @@ class Attempts:
     run failed or not, so the key holds the watermarks and the number of the attempt."""
 
     by_tenant: dict[str, list[str | int]]
+    asked: dict[str, float] = field(default_factory=dict)
+    """When each instance was asked, see `Polls`."""
 
     @staticmethod
     def load(cursor: str | None) -> "Attempts":
-        return Attempts(json.loads(cursor) if cursor else {})
+        stored = json.loads(cursor) if cursor else {}
+        return Attempts(stored.get("attempts", {}), stored.get("asked", {}))
 
     def next_key(self, tenant: str, mark: str) -> str:
         last = self.by_tenant.get(tenant, ["", 0])
@@ -55,7 +57,7 @@ class Attempts:
         return f"{tenant}-{mark}-{attempt}"
 
     def dump(self) -> str:
-        return json.dumps(self.by_tenant, sort_keys=True)
+        return json.dumps({"attempts": self.by_tenant, "asked": self.asked}, sort_keys=True)
 
 
 def sensors(settings: Settings) -> list[SensorDefinition]:
@@ -63,8 +65,8 @@ def sensors(settings: Settings) -> list[SensorDefinition]:
     return [*(_change_sensor(settings, source_type) for source_type in source_types()), _retry_sensor(settings)]
 
 
-def has_news(settings: Settings, lake: LakeResource, tenant: str, source_type: str) -> str | None:
-    """Ask each of the tenant's instances of this type whether anything is newer than what was read.
+def has_news(settings: Settings, lake: LakeResource, tenant: str, source_type: str, polls: Polls) -> str | None:
+    """Ask each of the tenant's instances of this type that may be asked whether anything is newer than what was read.
 
     Returns:
         A text that identifies the watermarks asked about if one says yes; None otherwise. An instance that does not answer counts
@@ -72,8 +74,14 @@ def has_news(settings: Settings, lake: LakeResource, tenant: str, source_type: s
         sensor: its watermark stands still, so there would be news of it every time.
     """
     states = table_states(lake.lake, tenant)
+    now = datetime.now(UTC)
     for name, source in settings.tenants[tenant].sources.items():
         if source.type != source_type:
+            continue
+        pauses = [state.resumes_at for (instance, _), state in states.items() if instance == name and state.resumes_at]
+        if pauses and min(pauses) <= now:
+            return f"resume-{min(pauses):%Y%m%dT%H%M%S}"
+        if pauses or not polls.due(tenant, name, source):
             continue
         since = {
             table: state.watermark
@@ -83,7 +91,7 @@ def has_news(settings: Settings, lake: LakeResource, tenant: str, source_type: s
         never_synced = not any(instance == name for instance, _ in states)
         if never_synced:
             return "first"
-        connector = connect(tenant, name, source)
+        connector = connect(tenant, name, source, lake.lake)
         try:
             if since and connector.has_changes(since):
                 marks = json.dumps({table: str(mark) for table, mark in sorted(since.items())})
@@ -105,7 +113,7 @@ def _change_sensor(settings: Settings, source_type: str) -> SensorDefinition:
     @sensor(
         name=f"{source_type}_changes",
         job_name=SYNC_JOB,
-        minimum_interval_seconds=POLL_SECONDS[source_type],
+        minimum_interval_seconds=tick_seconds(settings, source_type),
         default_status=DefaultSensorStatus.RUNNING,
         description=f"Asks every tenant's {source_type} whether anything changed, and syncs today where it did.",
     )
@@ -116,19 +124,15 @@ def _change_sensor(settings: Settings, source_type: str) -> SensorDefinition:
             for slug, tenant in settings.active_tenants.items()
             if slug not in busy and any(source.type == source_type for source in tenant.sources.values())
         ]
-        with ThreadPoolExecutor(8) as pool:
-            marks = dict(
-                zip(
-                    tenants,
-                    pool.map(lambda tenant: has_news(settings, lake, tenant, source_type), tenants),
-                    strict=True,
-                )
-            )
         attempts = Attempts.load(context.cursor)
+        polls = Polls(attempts.asked)
+        with ThreadPoolExecutor(8) as pool:
+            found = pool.map(lambda tenant: has_news(settings, lake, tenant, source_type, polls), tenants)
+            marks = dict(zip(tenants, found, strict=True))
         today = datetime.now(UTC).date()
         news = {tenant: mark for tenant, mark in marks.items() if mark is not None}
         for tenant, mark in news.items():
-            yield sync_request(settings, tenant, today, run_key=attempts.next_key(tenant, mark))
+            yield sync_request(settings, tenant, today, run_key=attempts.next_key(tenant, mark), source=source_type)
         context.update_cursor(attempts.dump())
         if not news:
             yield SkipReason(f"nothing new at {len(tenants)} tenant(s); {len(busy)} syncing")

@@ -49,6 +49,7 @@ class SyncConfig(Config):
     full: bool = Field(False, description="read everything again, not only what changed")
     sweep: bool = Field(False, description="compare id lists: find deleted records and strays")
     confirm_deletes: bool = Field(False, description="let the sweep delete more than 5 % of a table")
+    ids: dict[str, list[str]] | None = Field(None, description="table -> read just these records of it")
 
 
 def bronze_key(source_type: str, table: str) -> AssetKey:
@@ -136,9 +137,10 @@ def _sync_tenant(
                 config.full,
                 config.sweep,
                 config.confirm_deletes,
+                {table: tuple(ids) for table, ids in config.ids.items()} if config.ids is not None else None,
             )
             for outcome in sync_source(
-                lake.lake, lambda name=name, source=source: connect(tenant, name, source), tables, request
+                lake.lake, lambda name=name, source=source: connect(tenant, name, source, lake.lake), tables, request
             ):
                 gathered.setdefault(outcome.table, []).append(outcome)
                 if len(gathered[outcome.table]) == len(instances) * len(days):
@@ -170,6 +172,7 @@ def merged(outcomes: list[TableOutcome]) -> TableOutcome:
             setattr(total, name, getattr(total, name) + getattr(outcome, name))
         total.schema_changes += outcome.schema_changes
         total.file = outcome.file or total.file
+        total.resumes_at = min(filter(None, (total.resumes_at, outcome.resumes_at)), default=None)
     return total
 
 
@@ -185,6 +188,8 @@ def _metadata(outcome: TableOutcome) -> dict[str, Any]:
     }
     if outcome.message:
         metadata["message"] = outcome.message
+    if outcome.resumes_at:
+        metadata["resumes_at"] = outcome.resumes_at.isoformat()
     if outcome.file:
         metadata["file"] = MetadataValue.path(outcome.file)
     if outcome.schema is not None:

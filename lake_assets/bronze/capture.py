@@ -4,19 +4,20 @@
     (a thread)           (this thread)            (a thread, DuckDB)    (the same)
 
 The file is published before the schema and the watermark move: a crash between them reads the same changes again and finds
-them known.
+them known. A sync that ends with the day's budget is published too, and notes what it left.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
 
-from lake_assets.bronze.intake import Intake, prefetched
+from lake_assets.bronze.asking import Asking, held, prefetched
+from lake_assets.bronze.intake import Intake
 from lake_assets.bronze.rows import encode_records, tombstones
 from lake_assets.bronze.state import (
     SchemaChange,
@@ -27,10 +28,11 @@ from lake_assets.bronze.state import (
     save_state,
     schema_changes,
 )
-from lake_assets.bronze.versions import KnownVersions
+from lake_assets.bronze.versions import KnownMoments, KnownVersions
 from lake_assets.bronze.window import next_watermark, window_of
 from resources import layout
 from resources.connectors.base import (
+    BudgetSpent,
     Connector,
     MissingAtSource,
     NotPermitted,
@@ -38,14 +40,12 @@ from resources.connectors.base import (
     SourceError,
     TableSchema,
     TransientError,
+    Window,
 )
 from resources.lake import BRONZE_SCHEMA, Lake
 from resources.storage import ParquetUnit
 
 log = logging.getLogger(__name__)
-
-HELD_SHARE, HELD_ROWS = 0.05, 10
-"""A sweep that would delete more than this share of a table, and more than this many rows, waits for a confirmation."""
 
 PREFETCHED_PAGES = 2
 
@@ -57,7 +57,8 @@ class SyncRequest:
     """What a sync was asked to do.
 
     `run_id` names the file and goes into every row. `full` reads everything again, `sweep` compares id lists,
-    `confirm_deletes` lets a sweep delete as much as it finds gone. `overlap`: see `window.window_of`.
+    `confirm_deletes` lets it delete as much as it finds gone. `ids`: table -> read just these records, and note those that are
+    gone (what a webhook told of). `overlap`: see `window.window_of`.
     """
 
     tenant: str
@@ -68,6 +69,7 @@ class SyncRequest:
     full: bool = False
     sweep: bool = False
     confirm_deletes: bool = False
+    ids: Mapping[str, tuple[str, ...]] | None = None
 
 
 @dataclass
@@ -76,7 +78,8 @@ class TableOutcome:
 
     `status`: ok, unchanged, failed, not_configured, not_permitted or missing_at_source. Counts are rows;
     `held_deletes` were found gone but not deleted; `retry`: the failure may pass by itself; `recovered`: the previous
-    sync had something to say about it; `previous_rows` and `rows` are the records in the lake before and after.
+    sync had something to say about it; `previous_rows` and `rows` are the records in the lake before and after;
+    `resumes_at`: the day's budget ended, the sync goes on then.
     """
 
     table: str
@@ -95,6 +98,7 @@ class TableOutcome:
     retry: bool = False
     schema_changes: list[SchemaChange] = field(default_factory=list)
     schema: TableSchema | None = None
+    resumes_at: datetime | None = None
 
     @property
     def failed(self) -> bool:
@@ -144,6 +148,9 @@ def capture_table(
         # After the file: if we crash in between, the change is seen once more.
         capture_schema(lake, request.tenant, request.source, schema)
         save_state(lake, request.tenant, request.source, table, after)
+    except BudgetSpent as stop:
+        outcome.message, outcome.resumes_at = _pause(stop), stop.resumes_at
+        save_state(lake, request.tenant, request.source, table, _paused(state, outcome, request))
     except MissingAtSource as error:
         outcome.status, outcome.message = "missing_at_source", str(error)
     except NotPermitted as error:
@@ -177,6 +184,22 @@ def _remember_failure(lake: Lake, request: SyncRequest, table: str, state: Table
         raise OSError(f"{outcome.message} (and no note of it could be left in the lake: {error})") from error
 
 
+def _pause(stop: BudgetSpent) -> str:
+    return f"{stop}; what was read is kept, the sync goes on at {stop.resumes_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _paused(state: TableState, outcome: TableOutcome, request: SyncRequest) -> TableState:
+    return replace(
+        state,
+        status=outcome.status,
+        message=outcome.message,
+        resumes_at=outcome.resumes_at,
+        failures=0,
+        retry=False,
+        run_id=request.run_id,
+    )
+
+
 def _capture(
     lake: Lake,
     connector: Connector,
@@ -187,41 +210,45 @@ def _capture(
     on_rows: Callable[[int], None],
 ) -> TableState:
     server_time = connector.server_time()
-    today = datetime.now(UTC).date()
-    if request.full:
-        window = window_of(request.day, today, None, request.overlap)
-    else:
-        window = window_of(request.day, today, state.watermark, request.overlap, state.cursor)
+    window = _window(request, state)
     path = _unit_path(lake, request, schema.table)
     files = lake.bronze_files(request.tenant, request.source, schema.table)
     state = counted(lake, state, files)
     outcome.previous_rows = outcome.rows = state.rows
     clock = _ReadClock(state.last_read_at)
     cursor = state.cursor
+    stop: BudgetSpent | None = None
+    asked_for = (request.ids or {}).get(schema.table)
 
     with (
         KnownVersions(lake, files) as known,
+        KnownMoments(lake, files) as moments,
         ParquetUnit(lake.storage, path, BRONZE_SCHEMA, distinct=DISTINCT_COLUMNS) as unit,
         Intake(known, unit, request.run_id) as intake,
     ):
+        asking = Asking(connector, schema, moments, asked_for)
 
         def take(page: Page) -> None:
             nonlocal cursor
             read_at = clock.at(page.read_at)
             captured = encode_records(page.records, schema, read_at)
-            if page.deleted_ids:
-                captured = pa.concat_tables([captured, tombstones(map(str, page.deleted_ids), schema, read_at)])
+            asking.note(captured)
+            if deleted := [str(record_id) for record_id in page.deleted_ids]:
+                captured = pa.concat_tables([captured, tombstones(deleted, schema, read_at)])
             intake.add(captured)
             cursor = page.cursor or cursor
             outcome.rows_read += captured.num_rows
             on_rows(captured.num_rows)
 
-        for page in prefetched(connector.changes(schema, window), PREFETCHED_PAGES):
-            take(page)
-        if request.sweep:
-            gone, outcome.held_deletes = _sweep(connector, schema, intake, request, take)
-            if gone:
-                intake.add(tombstones(gone, schema, clock.at(datetime.now(UTC))))
+        try:
+            for page in prefetched(asking.pages(window), PREFETCHED_PAGES):
+                take(page)
+            gone = asking.gone(intake.settle, request.sweep, take)
+            outcome.held_deletes = held(gone, request.confirm_deletes)
+            if gone.ids and not outcome.held_deletes:
+                intake.add(tombstones(gone.ids, schema, clock.at(datetime.now(UTC))))
+        except BudgetSpent as spent:
+            stop = spent
         intake.settle()
         outcome.rows_deleted = intake.deleted
         rows = state.rows + intake.added - intake.deleted
@@ -234,44 +261,38 @@ def _capture(
             f"the sweep found {outcome.held_deletes} of {rows} records gone and deleted none: if that is right, run "
             f"`lake sync --tenant {request.tenant} --source {request.source} --tables {schema.table} --sweep --confirm-deletes`"
         )
+    files_now = len(files) + (outcome.file is not None)
+    state = replace(state, cursor=cursor, last_read_at=clock.last, rows=rows, files=files_now)
+    if stop is not None:
+        outcome.message, outcome.resumes_at = _pause(stop), stop.resumes_at
+        if stop.rest is not None and asked_for is None:
+            state = replace(state, rest=stop.rest, watermark=next_watermark(request.day, state.watermark, server_time))
+        return _paused(state, outcome, request)
     now = datetime.now(UTC)
+    if asked_for is None:
+        state = replace(
+            state,
+            watermark=next_watermark(request.day, state.watermark, server_time),
+            rest=None,
+            resumes_at=None,
+            last_sweep_at=now if request.sweep or schema.whole else state.last_sweep_at,
+        )
     return replace(
         state,
-        watermark=next_watermark(request.day, state.watermark, server_time),
-        cursor=cursor,
-        last_read_at=clock.last,
-        rows=rows,
         status=outcome.status,
         message=outcome.message,
         failures=0,
         retry=False,
         run_id=request.run_id,
         last_sync_at=now,
-        last_sweep_at=now if request.sweep else state.last_sweep_at,
-        files=len(files) + (outcome.file is not None),
     )
 
 
-def _sweep(
-    connector: Connector, schema: TableSchema, intake: "Intake", request: SyncRequest, take: Callable[[Page], None]
-) -> tuple[list[str], int]:
-    """Read records without a modification time and those the lake lacks; find those that are gone.
-
-    Returns:
-        Ids to delete, and how many were found gone but are held for a confirmation.
-    """
-    for page in connector.undated(schema):
-        take(page)
-    listed = [entry for batch in connector.inventory(schema) for entry in batch]
-    ids, modified = ([entry[part] for entry in listed] for part in (0, 1))
-    at_source = pa.table({"source_id": pa.array(ids, pa.string()), "modified": pa.array(modified, pa.string())})
-    gone, strays, held_rows = intake.settle().compare_ids(at_source)
-    if strays:
-        for page in prefetched(connector.by_ids(schema, strays), PREFETCHED_PAGES):
-            take(page)
-    if len(gone) > HELD_ROWS and len(gone) > HELD_SHARE * held_rows and not request.confirm_deletes:
-        return [], len(gone)
-    return gone, 0
+def _window(request: SyncRequest, state: TableState) -> Window:
+    today = datetime.now(UTC).date()
+    if request.full:
+        return window_of(request.day, today, None, request.overlap)
+    return window_of(request.day, today, state.watermark, request.overlap, state.cursor, state.rest)
 
 
 def _unit_path(lake: Lake, request: SyncRequest, table: str) -> str:

@@ -1,11 +1,7 @@
-"""What lets a sync read, compare and write at the same time: pages fetched ahead of their use, rows put away by a thread."""
+"""What lets a sync compare and write while it reads: rows put away by a thread."""
 
-import queue
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
 
 import pyarrow as pa
 
@@ -17,8 +13,6 @@ BATCH_ROWS = 5_000
 """Compared and written at once; also a row group's size."""
 
 BATCHES_WAITING = 2
-
-T = TypeVar("T")
 
 
 class Intake:
@@ -79,44 +73,3 @@ class Intake:
         self.deleted += fresh["change_type"].to_pylist().count("delete")
         if fresh.num_rows:
             self._unit.write(fresh)
-
-
-def prefetched(items: Iterable[T], depth: int) -> Iterator[T]:
-    """`items`, produced in a thread up to `depth` ahead of their use; its errors are raised here.
-
-    If the consumer stops early the thread ends at its next item.
-    """
-    ahead: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=depth)
-    stopped = threading.Event()
-
-    def put(entry: tuple[T | None, BaseException | None, bool]) -> bool:
-        while not stopped.is_set():
-            try:
-                ahead.put(entry, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def produce() -> None:
-        try:
-            for item in items:
-                if not put((item, None, False)):
-                    return
-            put((None, None, True))
-        except BaseException as error:
-            put((None, error, True))
-
-    thread = threading.Thread(target=produce, name="prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error, done = ahead.get()
-            if error is not None:
-                raise error
-            if done:
-                return
-            yield item  # pyright: ignore[reportReturnType]
-    finally:
-        stopped.set()
-        thread.join(timeout=5)

@@ -27,14 +27,16 @@ CAPTURED = pa.schema(
 )
 
 
-def encode_records(records: Sequence[dict[str, Any] | bytes], schema: TableSchema, read_at: datetime) -> pa.Table:
-    """One row a record: its id, its JSON text, its checksum.
+def encode_records(
+    records: Sequence[dict[str, Any] | bytes] | pa.Table, schema: TableSchema, read_at: datetime
+) -> pa.Table:
+    """One row a record: its id, its JSON text, its checksum, and whether the source calls it deleted.
 
     This is the one place that touches records one by one: hashing needs each record's own bytes. Decoding, encoding and the
     hash run in C, about 10 microseconds for a record of 74 fields.
 
     Parameters:
-        records: dictionaries or JSON texts.
+        records: dictionaries or JSON texts; or what a connector has encoded itself (see `Page.records`).
 
     Returns:
         A table of `CAPTURED`; `modified` is the source's own text for the modification time.
@@ -42,11 +44,15 @@ def encode_records(records: Sequence[dict[str, Any] | bytes], schema: TableSchem
     Raises:
         ValueError: a text is not JSON.
     """
-    labelled = schema.labelled
+    if isinstance(records, pa.Table):
+        return _encoded(records, read_at)
+    labelled, unchecked = schema.labelled, schema.unchecked
+    deleted_column, deleted_value = schema.deleted or ("", None)
     ids: list[str] = []
     raw: list[bytes] = []
     checksums: list[str] = []
     modified: list[str | None] = []
+    types: list[str] = []
     for given in records:
         record: dict[str, Any]
         if isinstance(given, bytes):
@@ -57,12 +63,15 @@ def encode_records(records: Sequence[dict[str, Any] | bytes], schema: TableSchem
         ids.append(str(record[schema.id_column]))
         moment = record.get(schema.modified_column) if schema.modified_column else None
         modified.append(moment if isinstance(moment, str) else None)
+        types.append("delete" if deleted_column and record.get(deleted_column) == deleted_value else "upsert")
         for column in labelled:
             value = record.get(column)
             if type(value) is list and value:
                 if record is given:
                     record = dict(record)
                 record[column] = value[0]
+        if unchecked:
+            record = {name: value for name, value in record.items() if name not in unchecked}
         checksums.append(hashlib.sha256(json_text.encode_sorted(record)).hexdigest())
     count = len(ids)
     return pa.table(
@@ -70,8 +79,23 @@ def encode_records(records: Sequence[dict[str, Any] | bytes], schema: TableSchem
             pa.array(ids, pa.string()),
             pa.array(raw, pa.binary()).cast(pa.string()),
             pa.array(checksums, pa.string()),
-            pa.repeat(pa.scalar("upsert", pa.string()), count),
+            pa.array(types, pa.string()),
             pa.array(modified, pa.string()),
+            _moments(read_at, count),
+        ],
+        schema=CAPTURED,
+    )
+
+
+def _encoded(records: pa.Table, read_at: datetime) -> pa.Table:
+    count = records.num_rows
+    return pa.table(
+        [
+            records["source_id"],
+            records["raw_data"],
+            records["checksum"],
+            pa.repeat(pa.scalar("upsert", pa.string()), count),
+            records["modified"],
             _moments(read_at, count),
         ],
         schema=CAPTURED,

@@ -18,14 +18,15 @@ REBUILT_MARGIN = timedelta(days=1)
 """A rebuilt watermark comes from this machine's clock, a stored one from the server's; this much they may differ."""
 
 
-_MOMENTS = ("watermark", "last_read_at", "last_sync_at", "last_sweep_at")
+_MOMENTS = ("watermark", "last_read_at", "last_sync_at", "last_sweep_at", "resumes_at")
 
 
 @dataclass(frozen=True)
 class TableState:
     """Where the reading of one source table stands.
 
-    `watermark`: up to when (server's time) everything was read. `cursor`: the source's own token, where it has one.
+    `watermark`: up to when (server's time) everything was read, but for what `rest` says. `cursor`: the source's own token, where
+    it has one. `rest`: what was left unread when the day's budget ended, in the connector's words; `resumes_at`: when to go on.
     `last_read_at`: the latest `read_at` given to a row, which the next one must exceed even if this machine's clock
     jumps back. `rows`: records in the lake, not deleted. `status`, `message`, `failures`: of the last sync and how
     many failed in a row; `retry`: the failure is of a kind that may pass by itself. `last_sync_at`, `last_sweep_at`:
@@ -35,6 +36,8 @@ class TableState:
 
     watermark: datetime | None = None
     cursor: str | None = None
+    rest: str | None = None
+    resumes_at: datetime | None = None
     last_read_at: datetime | None = None
     rows: int = 0
     status: str = "never"

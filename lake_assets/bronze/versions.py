@@ -107,6 +107,17 @@ class KnownVersions:
             self._connection.execute("INSERT INTO known FROM fresh")
             self._connection.unregister("fresh")
 
+    def gone(self, at_source: pa.Table) -> tuple[list[str], int]:
+        """Ids that the lake holds and that are not in `at_source.source_id`, and how many the lake holds."""
+        self.load_all()
+        self._connection.register("at_source", at_source)
+        query = self._connection.execute
+        gone = query("SELECT source_id FROM known ANTI JOIN at_source USING (source_id) WHERE change_type <> 'delete'")
+        gone_ids = sorted(row[0] for row in gone.fetchall())
+        held = query("SELECT count(*) FROM known WHERE change_type <> 'delete'").fetchall()[0][0]
+        self._connection.unregister("at_source")
+        return gone_ids, held
+
     def compare_ids(self, at_source: pa.Table) -> tuple[list[str], list[str], int]:
         """Hold the source's full list of records against the lake's.
 
@@ -118,17 +129,55 @@ class KnownVersions:
             deleted, or holds with another modification time (it changed while access rights hid it, say); how many
             the lake holds.
         """
-        self.load_all()
+        gone_ids, held = self.gone(at_source)
         self._connection.register("at_source", at_source)
-        query = self._connection.execute
-        gone = query("SELECT source_id FROM known ANTI JOIN at_source USING (source_id) WHERE change_type <> 'delete'")
-        gone_ids = [row[0] for row in gone.fetchall()]
-        stray = query(
+        stray = self._connection.execute(
             """SELECT source_id FROM at_source ANTI JOIN known
                ON known.source_id = at_source.source_id AND known.change_type <> 'delete'
                   AND known.source_modified_at IS NOT DISTINCT FROM TRY_CAST(at_source.modified AS TIMESTAMP)"""
         )
-        stray_ids = [row[0] for row in stray.fetchall()]
-        held = query("SELECT count(*) FROM known WHERE change_type <> 'delete'").fetchall()[0][0]
+        stray_ids = sorted(row[0] for row in stray.fetchall())
         self._connection.unregister("at_source")
-        return sorted(gone_ids), sorted(stray_ids), held
+        return gone_ids, stray_ids, held
+
+
+class KnownMoments:
+    """When the lake's latest version of each record was modified: which of the records that a source lists are to be read.
+
+    A connection of its own, because a thread asks while another compares rows.
+    """
+
+    def __init__(self, lake: Lake, files: list[str]) -> None:
+        self._opened = ExitStack()
+        self._lake, self._files = lake, files
+
+    def __enter__(self) -> "KnownMoments":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._opened.close()
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        connection = self._opened.enter_context(self._lake.connection())
+        latest = LATEST_SQL.format(files=self._lake.sql_list(self._files), where="")
+        connection.execute(
+            f"CREATE TABLE held AS SELECT source_id, source_modified_at FROM ({latest}) WHERE change_type <> 'delete'"
+        )
+        return connection
+
+    def moved(self, listed: list[tuple[str, str | None]]) -> list[str]:
+        """The ids of those that the lake does not hold, or with another modification time than the one listed; and of those
+        listed without a time."""
+        if not self._files:
+            return [source_id for source_id, _ in listed]
+        ids, modified = ([entry[part] for entry in listed] for part in (0, 1))
+        table = pa.table({"source_id": pa.array(ids, pa.string()), "modified": pa.array(modified, pa.string())})
+        self._connection.register("listed", table.append_column("place", pa.array(range(len(ids)), pa.int32())))
+        rows = self._connection.execute(
+            """SELECT source_id FROM listed ANTI JOIN held
+               ON held.source_id = listed.source_id AND held.source_modified_at = TRY_CAST(listed.modified AS TIMESTAMP)
+               ORDER BY place"""
+        ).fetchall()
+        self._connection.unregister("listed")
+        return [row[0] for row in rows]

@@ -12,7 +12,12 @@ def day_bounds(day: date) -> tuple[datetime, datetime]:
 
 
 def window_of(
-    day: date, today: date, watermark: datetime | None, overlap: timedelta, cursor: str | None = None
+    day: date,
+    today: date,
+    watermark: datetime | None,
+    overlap: timedelta,
+    cursor: str | None = None,
+    rest: str | None = None,
 ) -> Window:
     """What a sync of `day` reads.
 
@@ -22,11 +27,15 @@ def window_of(
 
     Parameters:
         watermark: up to when everything was read before; None if the table never was.
+        cursor: where the last sync left a source that hands out such tokens. A past day that was read before is read again from
+            its start, so the token does not fit it.
+        rest: what an interrupted sync left unread.
     """
     start, end = day_bounds(day)
     hi = None if day >= today else end
     lo = None if watermark is None else min(start, watermark) - overlap
-    return Window(lo, hi, cursor)
+    fits = hi is None or watermark is None or watermark <= start
+    return Window(lo, hi, cursor if fits else None, rest)
 
 
 def next_watermark(day: date, watermark: datetime | None, server_time: datetime) -> datetime:

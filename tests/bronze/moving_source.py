@@ -3,7 +3,7 @@
 `before_page` runs before each page is taken, so that a test can move, add or delete records between two pages.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,13 +79,17 @@ class MovingSource:
 
         yield from self._pages(inside)
 
-    def by_ids(self, schema: TableSchema, ids: Sequence[str]) -> Iterator[Page]:
+    def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         yield from self._pages(lambda record_id: str(record_id) in ids)
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         yield from self._pages(lambda record_id: self.modified[record_id] is None)
 
-    def inventory(self, schema: TableSchema) -> Iterator[list[tuple[str, str | None]]]:
+    def inventory(
+        self,
+        schema: TableSchema,
+        window: Window = Window(),  # noqa: B008
+    ) -> Iterator[list[tuple[str, str | None]]]:
         yield [(str(record_id), self.records[record_id]["write_date"] or None) for record_id in sorted(self.records)]
 
     def has_changes(self, since: dict[str, datetime]) -> bool:

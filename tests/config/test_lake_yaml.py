@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -36,9 +37,13 @@ def write(tmp_path: Path) -> Write:
     return put
 
 
+def source(settings: Settings, tenant: str = "northwind") -> Any:
+    return settings.tenants[tenant].sources["odoo"]
+
+
 def test_a_good_file_gives_every_default(write: Write) -> None:
     settings = load_settings(write(GOOD))
-    odoo = settings.tenants["northwind"].sources["odoo"]
+    odoo = source(settings)
     assert (odoo.type, odoo.protocol, odoo.tables, odoo.only_listed) == ("odoo", "auto", None, False)
     assert settings.lake.postgres == "embedded"
     assert settings.tenants["northwind"].plan == "standard"
@@ -175,8 +180,8 @@ def test_blocks_may_share_defaults_by_yaml_anchors(write: Write) -> None:
         "  nkretail:\n    sources:\n      odoo: {<<: *odoo, database: nkretail}\n"
     )
     settings = load_settings(write(text))
-    assert settings.tenants["nkretail"].sources["odoo"].database == "nkretail"
-    assert settings.tenants["nkretail"].sources["odoo"].username == "admin"
+    assert source(settings, "nkretail").database == "nkretail"
+    assert source(settings, "nkretail").username == "admin"
 
 
 def test_a_missing_file_is_said_with_what_to_do(tmp_path: Path) -> None:
@@ -234,7 +239,7 @@ def test_a_missing_variable_is_an_error_when_it_is_needed_and_not_before(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("A_PASSWORD", raising=False)
-    password = load_settings(write(GOOD)).tenants["northwind"].sources["odoo"].password
+    password = source(load_settings(write(GOOD))).password
     assert password.missing() == ["A_PASSWORD"]
     with pytest.raises(MissingVariableError, match=r"here: environment variable A_PASSWORD is not set.*\.env"):
         password.reveal("here")
@@ -267,11 +272,11 @@ def test_a_secret_shows_nowhere(write: Write, monkeypatch: pytest.MonkeyPatch) -
         settings.model_dump_json(),
         str(settings.model_dump(mode="json")),
         str(settings.model_dump()),
-        f"{settings.tenants['northwind'].sources['odoo'].password}",
+        f"{source(settings).password}",
         str(vars(settings.lake)),
     ]
     assert [text for text in shown if "hunter2" in text] == []
-    assert settings.tenants["northwind"].sources["odoo"].password.reveal() == "hunter2"
+    assert source(settings).password.reveal() == "hunter2"
 
 
 def test_a_secret_of_the_wrong_kind_is_not_repeated_in_the_error(write: Write) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import odoorpc
 import pytest
 
-from lake_config import OdooSource
 from resources.connectors.base import Page, TableSchema, Window
-from resources.connectors.odoo import OdooConnector
+from resources.connectors.odoo import OdooConnector, OdooSource
 from resources.connectors.odoo_pages import PageReader
 from resources.http import HttpClient, RetryPolicy
 from sandbox.server import Sandbox, running

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_config import OdooSource
-from resources.connectors import connect as connect_to
+from resources.connecting import connect as connect_to
 from resources.connectors.base import Column, PermanentError, TableSchema
+from resources.connectors.odoo import OdooSource
 from resources.connectors.odoo_labels import Labels
 from resources.connectors.odoo_pages import SMALLEST_PAGE, PageReader
 from resources.connectors.odoo_rpc import Reply

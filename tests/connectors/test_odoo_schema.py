@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from lake_config import OdooSource
-from resources.connectors import CONNECTORS, connect
+from resources.connecting import connect
 from resources.connectors.base import MissingAtSource, PermanentError
-from resources.connectors.odoo import BUILT_IN_TABLES, OdooConnector, _possible_models
+from resources.connectors.odoo import BUILT_IN_TABLES, OdooConnector, OdooSource, _possible_models
 from sandbox.server import Sandbox
 from tests.connectors.conftest import DATABASE, Connect, read
 
@@ -21,7 +20,6 @@ def test_the_registry_makes_connectors_without_network() -> None:
     connector = connect("t", "odoo_eu", settings())
     assert isinstance(connector, OdooConnector)
     assert connector.tables() == list(BUILT_IN_TABLES)
-    assert set(CONNECTORS) == {"odoo"}
 
 
 def test_a_mapping_of_tables_adds_and_a_list_replaces() -> None:

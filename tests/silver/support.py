@@ -9,7 +9,7 @@ The source is a connector that hands out given records; everything behind it is 
 import gzip
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -102,13 +102,17 @@ class GivenSource:
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
         yield Page(self.records[schema.table], datetime.now(UTC))
 
-    def by_ids(self, schema: TableSchema, ids: Sequence[str]) -> Iterator[Page]:
+    def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         yield Page([record for record in self.records[schema.table] if str(record["id"]) in ids], datetime.now(UTC))
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         yield from ()
 
-    def inventory(self, schema: TableSchema) -> Iterator[list[tuple[str, str | None]]]:
+    def inventory(
+        self,
+        schema: TableSchema,
+        window: Window = Window(),  # noqa: B008
+    ) -> Iterator[list[tuple[str, str | None]]]:
         yield [(str(record["id"]), record.get("write_date") or None) for record in self.records[schema.table]]
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
