@@ -44,8 +44,8 @@ class Polls:
         self._now = (now or datetime.now(UTC)).timestamp()
 
     def due(self, tenant: str, name: str, source: SourceSettings) -> bool:
-        """Whether the instance may be asked again; if so, this counts as asking. The sensor's own ticks keep the shortest interval;
-        they come a little unevenly, so a poll may be up to a tenth early."""
+        """Whether the instance may be asked again; if so, this counts as asking. The sensor's own ticks keep the shortest
+        interval; they come a little unevenly, so a poll may be up to a tenth early."""
         key, interval = f"{tenant}/{name}", poll_seconds(source)
         if interval > POLL_SECONDS and self._now - self.asked.get(key, 0.0) < 0.9 * interval:
             return False
