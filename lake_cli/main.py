@@ -154,14 +154,26 @@ def sandbox(
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+) -> None:
+    """Serve the lake over HTTP until Ctrl-C: webhooks of sources come in at POST /ingest/<tenant>/<source>."""
+    from lake_cli.serve import run_server
+
+    run_server(_settings(), host, port)
+
+
+@app.command()
 def up(
     port: Annotated[int, typer.Option(help="Where the Dagster UI listens, on 127.0.0.1.")] = 3000,
+    api_port: Annotated[int, typer.Option(help="Where the HTTP API listens, on 127.0.0.1.")] = 8000,
     scale: Scale = 1.0,
 ) -> None:
-    """Start everything: stand-in sources, Postgres, the first load, Dagster UI and daemon; until Ctrl-C."""
+    """Start everything: stand-in sources, Postgres, the first load, Dagster UI, daemon and HTTP API; until Ctrl-C."""
     from lake_cli.up import run_everything
 
-    sys.exit(run_everything(_settings(), port, scale))
+    sys.exit(run_everything(_settings(), port, api_port, scale))
 
 
 @app.command()

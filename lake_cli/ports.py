@@ -9,7 +9,7 @@ from lake_cli.console import fail
 HOST = "127.0.0.1"
 
 
-def require_free_port(port: int, purpose: str, advice: str) -> None:
+def require_free_port(port: int, purpose: str, advice: str, host: str = HOST) -> None:
     """Exit with a message that names the port's holder unless `port` can be listened on.
 
     Parameters:
@@ -19,7 +19,7 @@ def require_free_port(port: int, purpose: str, advice: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             fail(f"port {port}, wanted for {purpose}, cannot be had: {_holder(port) or error.strerror}. {advice}", 1)
 

@@ -32,11 +32,12 @@ load_from:
 """
 
 
-def run_everything(settings: Settings, port: int, scale: float = 1.0) -> int:
-    """Stand-in sources (where the configuration names them), Postgres, first load, Dagster UI and daemon.
+def run_everything(settings: Settings, port: int, api_port: int = 8000, scale: float = 1.0) -> int:
+    """Stand-in sources (where the configuration names them), Postgres, first load, Dagster UI and daemon, HTTP API.
 
     Parameters:
         port: of the Dagster UI.
+        api_port: of the HTTP API.
         scale: of the stand-in sources' data; the lake's first start decides.
 
     Returns:
@@ -44,6 +45,7 @@ def run_everything(settings: Settings, port: int, scale: float = 1.0) -> int:
     """
     end_on_signals()
     require_free_port(port, "the Dagster UI", "End it, or choose another port with --port.")
+    require_free_port(api_port, "the HTTP API", "End it, or choose another port with --api-port.")
     with ExitStack() as started:
         try:
             sandbox = started.enter_context(sandbox_for(settings, scale))
@@ -54,8 +56,8 @@ def run_everything(settings: Settings, port: int, scale: float = 1.0) -> int:
             print_summary(settings, seconds)
             if not succeeded:
                 err.print("The first load has failures (above); the UI shows their runs.", style="red")
-            processes = started.enter_context(_serving(environment.home, port))
-            return _watch(processes, environment.home, port, sandbox)
+            processes = started.enter_context(_serving(environment.home, port, api_port))
+            return _watch(processes, environment.home, port, api_port, sandbox)
         except UNUSABLE as error:
             fail(str(error), 1)
         except KeyboardInterrupt:
@@ -66,13 +68,15 @@ def run_everything(settings: Settings, port: int, scale: float = 1.0) -> int:
 
 
 @contextmanager
-def _serving(home: Path, port: int) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
-    """The Dagster UI and daemon, each in a session of its own: Ctrl-C reaches only us, and we stop them with all they started."""
+def _serving(home: Path, port: int, api_port: int) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
+    """The Dagster UI and daemon and the HTTP API, each in a session of its own: Ctrl-C reaches only us, and we stop them with all
+    they started."""
     workspace = home / "workspace.yaml"
     workspace.write_text(_WORKSPACE, encoding="utf-8")
     commands = {
         "dagster-webserver": ["-h", HOST, "-p", str(port), "-w", str(workspace)],
         "dagster-daemon": ["run", "-w", str(workspace)],
+        "lake": ["serve", "--port", str(api_port)],
     }
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
@@ -104,7 +108,9 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> bool:
     return True
 
 
-def _watch(processes: dict[str, "subprocess.Popen[bytes]"], home: Path, port: int, sandbox: Sandbox | None) -> int:
+def _watch(
+    processes: dict[str, "subprocess.Popen[bytes]"], home: Path, port: int, api_port: int, sandbox: Sandbox | None
+) -> int:
     """Say when the UI answers; let the stand-ins live; return once anything ended by itself."""
     err.print("starting the Dagster UI and daemon ...")
     answers = False
@@ -120,7 +126,11 @@ def _watch(processes: dict[str, "subprocess.Popen[bytes]"], home: Path, port: in
                 return 1
         if not answers and _answers(port):
             answers = True
-            err.print(f"Dagster UI on http://{HOST}:{port} (logs in {home}); Ctrl-C stops everything", soft_wrap=True)
+            err.print(
+                f"Dagster UI on http://{HOST}:{port}, HTTP API on http://{HOST}:{api_port} (logs in {home});"
+                " Ctrl-C stops everything",
+                soft_wrap=True,
+            )
         if sandbox is not None and time.monotonic() - lived >= LIVE_SECONDS:
             lived = time.monotonic()
             try:

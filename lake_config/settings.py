@@ -57,6 +57,9 @@ class SourceSettings(_Block):
     overlap_minutes: float = Field(
         10, ge=0, description="how far behind the watermark a sync reads again, for transactions that commit late"
     )
+    webhook_secret: Secret | None = Field(
+        None, description="what the source's webhooks carry or are signed with; without one they are refused"
+    )
 
     @model_validator(mode="before")
     @classmethod

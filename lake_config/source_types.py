@@ -3,7 +3,7 @@
 So a source type is one module (its settings, its connector) and one line in a `pyproject.toml`, ours or another package's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -28,6 +28,9 @@ class SourceType:
         poll_cost: what asking "anything new?" costs, in the unit of the budget.
         daily_budget: settings -> what the vendor lets an account of theirs spend a day, in the same unit; None where asking is
             free. Polling is kept below a twentieth of it.
+        webhook: (secret, headers with names in lower case, body) -> the `resources.connectors.base.Change`s that a message tells
+            of, none if it is about what is not read. Raises `WebhookRefused` where the message is not the source's, `ValueError`
+            where it cannot be understood. None where the source sends none.
     """
 
     name: str
@@ -35,6 +38,7 @@ class SourceType:
     connector: Callable[..., Any]
     poll_cost: float = 1
     daily_budget: Callable[[Any], float | None] = _unlimited
+    webhook: Callable[[str, Mapping[str, str], bytes], Sequence[Any]] | None = None
 
 
 @cache

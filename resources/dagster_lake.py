@@ -9,9 +9,9 @@ from dagster import ConfigurableResource
 from dagster_duckdb import DuckDBResource
 from pydantic import PrivateAttr
 
-from lake_config import Settings, expand, load_settings
+from lake_config import Settings, load_settings
 from resources.lake import Lake
-from resources.postgres import URL_VARIABLE, advisory_lock
+from resources.postgres import advisory_lock, running_url
 
 
 class LakeResource(ConfigurableResource):
@@ -57,8 +57,8 @@ def open_lake(settings: Settings, duckdb: DuckDBResource | None = None) -> Lake:
 
 
 def _lock_in_postgres(settings: Settings, name: str, purpose: str, wait_seconds: float) -> AbstractContextManager[None]:
-    url = os.environ.get(URL_VARIABLE) or expand(settings.lake.postgres, where="lake.postgres")
-    if url == "embedded":
+    url = running_url(settings)
+    if url is None:
         raise RuntimeError(
             "a lake in an object store keeps its locks in Postgres: set lake.postgres to a server that all writers reach"
         )

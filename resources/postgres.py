@@ -61,6 +61,16 @@ def postgres(settings: Settings, home: Path) -> Iterator[str]:
         yield url
 
 
+def running_url(settings: Settings) -> str | None:
+    """Where the lake's Postgres is that this process may use; None if it is embedded and nobody has started it.
+
+    Raises:
+        MissingVariableError: the configured URL refers to a variable that is not set.
+    """
+    url = os.environ.get(URL_VARIABLE) or expand(settings.lake.postgres, where="lake.postgres")
+    return None if url == "embedded" else url
+
+
 def connect(url: str, application_name: str = "revlake", **options: Any) -> psycopg.Connection[Any]:
     """A connection; what may pass (refused, timed out, starting up) is tried again after 2, 4 and 8 seconds.
 

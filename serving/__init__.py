@@ -1,4 +1,4 @@
-"""The lake for others: the HTTP API and the dashboard.
+"""The lake over HTTP.
 
-What belongs here reads gold and platinum and answers; nothing here changes the lake.
+What belongs here answers requests; nothing here changes the lake: what webhooks bring waits in a queue until a run reads it.
 """

@@ -4,7 +4,16 @@ from collections.abc import Collection, Iterable
 from datetime import date
 from typing import Any
 
-from dagster import AssetCheckKey, AssetKey, AssetSelection, RunRequest, define_asset_job
+from dagster import (
+    AssetCheckKey,
+    AssetKey,
+    AssetSelection,
+    DagsterInstance,
+    DagsterRunStatus,
+    RunRequest,
+    RunsFilter,
+    define_asset_job,
+)
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from lake_assets.automation.outcome import OUTCOME_KEY
@@ -19,6 +28,13 @@ from partitions import partition_key
 
 SYNC_JOB = "sync"
 TENANT_TAG = "revlake/tenant"
+IN_PROGRESS = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 
 
 def sync_job() -> UnresolvedAssetJobDefinition:
@@ -30,6 +46,12 @@ def sync_job() -> UnresolvedAssetJobDefinition:
         description="Reads what is new at a tenant's sources and brings every layer up to date with it.",
         tags={SYNC_TAG: "true"},
     )
+
+
+def busy_tenants(instance: DagsterInstance) -> set[str]:
+    """Tenants with a sync queued or under way."""
+    runs = instance.get_runs(RunsFilter(job_name=SYNC_JOB, statuses=IN_PROGRESS))
+    return {run.tags[TENANT_TAG] for run in runs if TENANT_TAG in run.tags}
 
 
 def checks_of_run(assets: Iterable[AssetKey]) -> list[AssetCheckKey]:
@@ -58,10 +80,12 @@ def bronze_selection(
     ]
 
 
-def run_selection(settings: Settings, tenant: str, source: str | None = None) -> list[AssetKey]:
+def run_selection(
+    settings: Settings, tenant: str, source: str | None = None, tables: Collection[str] | None = None
+) -> list[AssetKey]:
     """`bronze_selection`, and every layer above."""
     above = [*map(silver_key, load_specs()), *map(gold_key, load_marts()), OUTCOME_KEY]
-    return [*bronze_selection(settings, tenant, source), *above]
+    return [*bronze_selection(settings, tenant, source, tables), *above]
 
 
 def bronze_config(bronze: Iterable[AssetKey], **options: Any) -> dict[str, Any]:
@@ -75,16 +99,18 @@ def sync_request(
     tenant: str,
     day: date,
     run_key: str | None = None,
-    source: str | None = None,
+    only: str | None = None,
+    tables: Collection[str] | None = None,
     **options: Any,
 ) -> RunRequest:
     """A run of the sync job.
 
     Parameters:
-        source: read only this instance, or all instances of this type.
+        only: a source type, or an instance: read just the tables of that type.
+        tables: and of them just these.
         options: as in `SyncConfig`.
     """
-    selection = run_selection(settings, tenant, source)
+    selection = run_selection(settings, tenant, only, tables)
     return RunRequest(
         run_key=run_key,
         job_name=SYNC_JOB,

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from dagster import (
-    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
@@ -20,20 +18,14 @@ from dagster import (
 
 from lake_assets.automation.outcome import failed_tables, table_states
 from lake_assets.automation.polling import Polls, tick_seconds
-from lake_assets.automation.runs import SYNC_JOB, TENANT_TAG, sync_request
+from lake_assets.automation.runs import SYNC_JOB, busy_tenants, sync_request
+from lake_assets.automation.webhooks import webhook_sensor
 from lake_config import Settings, source_types
 from resources.connecting import connect
 from resources.connectors.base import SourceError
 from resources.dagster_lake import LakeResource
 
 RETRY_SECONDS = 30 * 60
-IN_PROGRESS = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass
@@ -61,8 +53,9 @@ class Attempts:
 
 
 def sensors(settings: Settings) -> list[SensorDefinition]:
-    """One change sensor per source type, and the one that tries failed sources again."""
-    return [*(_change_sensor(settings, source_type) for source_type in source_types()), _retry_sensor(settings)]
+    """One change sensor per source type, the one for webhooks, and the one that tries failed sources again."""
+    changes = [_change_sensor(settings, source_type) for source_type in source_types()]
+    return [*changes, webhook_sensor(settings), _retry_sensor(settings)]
 
 
 def has_news(settings: Settings, lake: LakeResource, tenant: str, source_type: str, polls: Polls) -> str | None:
@@ -103,12 +96,6 @@ def has_news(settings: Settings, lake: LakeResource, tenant: str, source_type: s
     return None
 
 
-def busy_tenants(context: SensorEvaluationContext) -> set[str]:
-    """Tenants with a sync queued or under way."""
-    runs = context.instance.get_runs(RunsFilter(job_name=SYNC_JOB, statuses=IN_PROGRESS))
-    return {run.tags[TENANT_TAG] for run in runs if TENANT_TAG in run.tags}
-
-
 def _change_sensor(settings: Settings, source_type: str) -> SensorDefinition:
     @sensor(
         name=f"{source_type}_changes",
@@ -118,7 +105,7 @@ def _change_sensor(settings: Settings, source_type: str) -> SensorDefinition:
         description=f"Asks every tenant's {source_type} whether anything changed, and syncs today where it did.",
     )
     def changes(context: SensorEvaluationContext, lake: LakeResource) -> Iterator[RunRequest | SkipReason]:
-        busy = busy_tenants(context)
+        busy = busy_tenants(context.instance)
         tenants = [
             slug
             for slug, tenant in settings.active_tenants.items()
@@ -132,7 +119,7 @@ def _change_sensor(settings: Settings, source_type: str) -> SensorDefinition:
         today = datetime.now(UTC).date()
         news = {tenant: mark for tenant, mark in marks.items() if mark is not None}
         for tenant, mark in news.items():
-            yield sync_request(settings, tenant, today, run_key=attempts.next_key(tenant, mark), source=source_type)
+            yield sync_request(settings, tenant, today, run_key=attempts.next_key(tenant, mark), only=source_type)
         context.update_cursor(attempts.dump())
         if not news:
             yield SkipReason(f"nothing new at {len(tenants)} tenant(s); {len(busy)} syncing")
@@ -149,7 +136,7 @@ def _retry_sensor(settings: Settings) -> SensorDefinition:
         description="Every 30 minutes: syncs tenants again that have a table whose last sync failed and may work now.",
     )
     def retry(context: SensorEvaluationContext, lake: LakeResource) -> Iterator[RunRequest | SkipReason]:
-        busy = busy_tenants(context)
+        busy = busy_tenants(context.instance)
         attempts = Attempts.load(context.cursor)
         today = datetime.now(UTC).date()
         pending = {

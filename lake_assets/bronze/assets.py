@@ -29,8 +29,11 @@ from lake_assets.bronze.views import BRONZE_COLUMNS
 from lake_assets.describe import FRESHNESS, OWNERS, column_schema, report_checks
 from lake_config import Settings
 from partitions import day_tenant_partitions, days_by_tenant, partition_key
+from resources import ingest_queue
 from resources.connecting import connect
 from resources.dagster_lake import LakeResource
+from resources.postgres import connect as connect_postgres
+from resources.postgres import running_url
 
 ROW_COUNT_VARIANCE = 0.10
 """A table whose row count moved by more than this share since the previous sync is warned about."""
@@ -50,6 +53,7 @@ class SyncConfig(Config):
     sweep: bool = Field(False, description="compare id lists: find deleted records and strays")
     confirm_deletes: bool = Field(False, description="let the sweep delete more than 5 % of a table")
     ids: dict[str, list[str]] | None = Field(None, description="table -> read just these records of it")
+    queue_upto: int | None = Field(None, description="`ids` are what webhooks told, up to this row of the queue")
 
 
 def bronze_key(source_type: str, table: str) -> AssetKey:
@@ -97,6 +101,8 @@ def bronze_assets(settings: Settings, source_type: str) -> AssetsDefinition:
                 if outcome.failed:
                     context.log.error("%s: %s", "/".join(key.path), outcome.message)
                 yield MaterializeResult(asset_key=key, metadata=_metadata(outcome))
+                if config.queue_upto is not None and config.source is not None and outcome.complete:
+                    _take_off_queue(lake.settings, tenant, config.source, table, config.queue_upto, context.run.run_id)
                 news = (
                     outcome.status != "unchanged" or outcome.schema_changes or outcome.held_deletes or outcome.recovered
                 )
@@ -105,6 +111,12 @@ def bronze_assets(settings: Settings, source_type: str) -> AssetsDefinition:
                     report_checks(context, key, CHECKS, partition_key(day, tenant), results)
 
     return bronze
+
+
+def _take_off_queue(settings: Settings, tenant: str, source: str, table: str, upto: int, run_id: str) -> None:
+    if (url := running_url(settings)) is not None:
+        with connect_postgres(url) as connection:
+            ingest_queue.done(connection, tenant, source, table, upto, run_id)
 
 
 def _sync_tenant(

@@ -104,6 +104,11 @@ class TableOutcome:
     def failed(self) -> bool:
         return self.status == "failed"
 
+    @property
+    def complete(self) -> bool:
+        """All that was asked for was read."""
+        return not self.failed and self.resumes_at is None
+
 
 def capture_table(
     lake: Lake,

@@ -62,6 +62,18 @@ class BudgetSpent(SourceError):
         self.resumes_at, self.rest = resumes_at, rest
 
 
+class WebhookRefused(Exception):
+    """A webhook message does not come from whom it says; the message says why, and nothing of the secret."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a webhook tells: a record was created, changed or deleted. What became of it is for a read to find out."""
+
+    table: str
+    source_id: str
+
+
 def configured(value: Secret | str, where: str) -> str:
     """A configured text with its `${VAR}` references resolved.
 
