@@ -145,6 +145,10 @@ STATUS_KEYS = [
     "lag_minutes",
     "quality_score",
     "open_quarantine",
+    "requests_today",
+    "budget_used",
+    "budget_per_day",
+    "resumes_at",
     "message",
 ]
 
@@ -160,6 +164,8 @@ def test_status_tells_of_every_table(call: Call, synced: CommandLake) -> None:
     leads = mine["bronze", "odoo", "crm_lead"]
     assert (leads["rows"], leads["status"]) == (60, "ok")
     assert 0 <= leads["lag_minutes"] < 60
+    assert leads["requests_today"] == leads["budget_used"] > 10
+    assert (leads["budget_per_day"], leads["resumes_at"]) == (None, None)
     assert leads["last_sync"].endswith("+00:00")
     opportunities = mine["silver", None, "opportunity"]
     assert opportunities["rows"] + opportunities["open_quarantine"] == 60
@@ -170,6 +176,7 @@ def test_status_tells_of_every_table(call: Call, synced: CommandLake) -> None:
     table = call("status")
     assert table.status == 0
     assert "crm_lead" in table.out
+    assert "Asked today" in table.out
 
 
 def test_doctor_is_content_with_what_works(synced: CommandLake) -> None:
