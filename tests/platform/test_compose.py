@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,9 +36,9 @@ from resources.embedded_postgres import EmbeddedPostgres, programs
 REPOSITORY = Path(__file__).resolve().parents[2]
 PASSWORD = "abc123"
 LAKE = {"lake": {"start_date": "2026-01-01"}, "tenants": {"composed": {"sources": {}}}}
-PROGRAMS = ("dagster", "dagster-webserver", "dagster-daemon", "python")
+PROGRAMS = ("dagster", "dagster-webserver", "dagster-daemon", "lake", "python")
 SILVER = '{groupName: "silver", repositoryName: "__repository__", repositoryLocationName: "revlake"}'
-STARTED_HERE = {"code-location", "webserver", "daemon"}
+STARTED_HERE = {"code-location", "webserver", "daemon", "api"}
 START_SECONDS = 90
 
 
@@ -85,7 +86,7 @@ def test_no_port_is_open_to_the_network_and_no_secret_stands_in_the_file() -> No
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert "PASSWORD: ${" in (REPOSITORY / "docker-compose.yml").read_text()
     with_env_file = [name for name, service in _services().items() if "env_file" in service]
-    assert with_env_file == ["code-location"]
+    assert with_env_file == ["code-location", "api"]
 
 
 def test_every_volume_and_config_is_declared_and_used() -> None:
@@ -134,7 +135,7 @@ class Composed:
         """What the file says, for this machine."""
         text = re.sub(r"(?<![\w.])/lake\b", str(self.root / "lake"), text.replace("0.0.0.0", "127.0.0.1"))
         text = re.sub(r"(?<=[@ ])(postgres|code-location)\b(?=[:\n])", "127.0.0.1", text)
-        return re.sub(r"(?<!\d)(3000|4000|5432)(?!\d)", lambda port: str(self.ports[port.group()]), text)
+        return re.sub(r"(?<!\d)(3000|4000|5432|8000)(?!\d)", lambda port: str(self.ports[port.group()]), text)
 
     def command(self, words: list[str]) -> list[str]:
         """The service's command; the programs are those of this interpreter's environment."""
@@ -223,7 +224,7 @@ def composed() -> Iterator[Composed]:
 
 
 def _composed(root: Path) -> Iterator[Composed]:
-    ports: dict[str, int] = dict(zip(("3000", "4000", "5432"), _free_ports(3), strict=True))
+    ports: dict[str, int] = dict(zip(("3000", "4000", "5432", "8000"), _free_ports(4), strict=True))
     server = _services()["postgres"]["environment"]
     with EmbeddedPostgres(root / "postgres", listen_port=ports["5432"]).running() as url:
         with psycopg.connect(url, autocommit=True) as admin:
@@ -243,7 +244,7 @@ def _composed(root: Path) -> Iterator[Composed]:
         try:
             for service in STARTED_HERE:
                 assert lake.check(service).returncode != 0, f"the health check of {service} passes before it runs"
-            for services in (["code-location"], ["webserver", "daemon"]):
+            for services in (["code-location"], ["webserver", "daemon", "api"]):
                 for service in services:
                     lake.start(service)
                 for service in services:
@@ -279,6 +280,13 @@ def test_the_webserver_shows_the_code_location_with_the_mounted_configuration(co
     keys = composed.ask(query)["assetNodes"]
     dimensions = {dimension["name"]: dimension["partitionKeys"] for dimension in keys[0]["partitionKeysByDimension"]}
     assert dimensions["tenant"] == ["composed"]
+
+
+def test_the_api_takes_nothing_for_a_source_that_is_not_configured(composed: Composed) -> None:
+    request = urllib.request.Request(f"http://127.0.0.1:{composed.ports['8000']}/ingest/composed/zendesk", b"{}")
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        urllib.request.urlopen(request, timeout=10)
+    assert answer.value.code == 404
 
 
 def test_the_settings_of_the_instance_are_those_of_the_image(composed: Composed) -> None:
