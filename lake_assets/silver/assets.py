@@ -156,8 +156,8 @@ def _metadata(outcome: SilverOutcome, findings: SilverFindings) -> dict[str, Any
 
 
 def _reference_tables(spec: EntitySpec) -> set[tuple[str, str]]:
-    tables = {column.reference.table for column in spec.columns.values() if column.reference}
-    return {(table.split(".")[0], table.split(".")[1]) for table in tables if not table.startswith("silver.")}
+    references = [column.reference for column in spec.columns.values() if column.reference]
+    return {table for reference in references for table in reference.bronze_tables}
 
 
 def _lineage(spec: EntitySpec) -> dict[str, list[tuple[list[str], str]]]:

@@ -18,6 +18,8 @@ from resources.connectors.base import Column
 from resources.lake import sql_name, sql_text
 
 _FIELD = re.compile(r"(\w+)(?:\.(id|label))?")
+CUSTOM_FIELDS = "custom_fields()"
+"""The expression for every field that the customer added."""
 
 
 def silver_columns(spec: EntitySpec) -> dict[str, str]:
@@ -54,7 +56,10 @@ def compile_entity(
         columns: the captured source columns by name.
     """
     missing = sorted(field for field in fields_read(mapping) if field not in columns)
-    used = [columns[field] for field in sorted(fields_read(mapping)) if field in columns]
+    read = {field for field in fields_read(mapping) if field in columns}
+    if CUSTOM_FIELDS in mapping.columns.values():
+        read |= {name for name, column in columns.items() if column.custom}
+    used = [columns[field] for field in sorted(read)]
     values = {name: _value(mapping.columns.get(name), column.type, columns) for name, column in spec.columns.items()}
     checks = [
         Check(f"{name}_type", "reject", value.unreadable, f"{name}: cannot be read as {spec.columns[name].type}", name)
@@ -107,6 +112,8 @@ def fields_read(mapping: SourceMapping) -> set[str]:
     """The source fields that a mapping reads."""
     fields: set[str] = set()
     for expression in [*mapping.columns.values(), *([mapping.where] if mapping.where else [])]:
+        if expression == CUSTOM_FIELDS:
+            continue
         if match := _FIELD.fullmatch(expression):
             fields.add(match[1])
         else:
@@ -116,6 +123,8 @@ def fields_read(mapping: SourceMapping) -> set[str]:
 
 def _value(expression: str | None, kind: SilverType, columns: Mapping[str, Column]) -> _Value:
     sql_type = SQL_TYPES[kind]
+    if expression == CUSTOM_FIELDS:
+        return _Value(_custom_fields(columns), None)
     match = _FIELD.fullmatch(expression) if expression else None
     if expression is None or (match and match[1] not in columns):
         return _Value(f"CAST(NULL AS {sql_type})", None)
@@ -134,6 +143,16 @@ def _value(expression: str | None, kind: SilverType, columns: Mapping[str, Colum
     if kind == "number":
         cast = f"CASE WHEN isfinite({cast}) THEN {cast} END"
     return _Value(cast, f"{text} IS NOT NULL AND {cast} IS NULL")
+
+
+def _custom_fields(columns: Mapping[str, Column]) -> str:
+    """JSON text of name -> value; NULL where there are none. Fields without a value are left out."""
+    custom = [column for _, column in sorted(columns.items()) if column.custom]
+    if not custom:
+        return "CAST(NULL AS VARCHAR)"
+    values = ", ".join(f"{sql_text(column.name)}, {typed_sql(column)}" for column in custom)
+    # A merge with nothing takes out the members that are null.
+    return f"CAST(json_merge_patch('{{}}', json_object({values})) AS VARCHAR)"
 
 
 def _part_sql(column: Column, part: str | None) -> str:

@@ -75,7 +75,8 @@ class _Block(BaseModel):
 class NameReference(_Block):
     """Where a column's current value comes from: a renamed stage shows although the record was not read again.
 
-    `table`: a bronze table (`odoo.crm_stage`) or silver entities (`silver.account`, several separated by `|`); `key`:
+    `table`: a bronze table (`odoo.crm_stage`, or one a source type: `odoo.crm_stage|pipedrive.stages`) or silver entities
+    (`silver.account|silver.contact`); `key`:
     the column of this entity that holds the related record's id; `name`: the column (or source field) of the related
     record. A column of a silver entity may be a reference itself; it is followed.
     """
@@ -87,9 +88,16 @@ class NameReference(_Block):
     @field_validator("table")
     @classmethod
     def _known_form(cls, table: str) -> str:
-        if not re.fullmatch(r"(silver\.\w+)(\|silver\.\w+)*|\w+\.\w+", table):
+        if not re.fullmatch(r"(silver\.\w+)(\|silver\.\w+)*|(?!silver\.)\w+\.\w+(\|(?!silver\.)\w+\.\w+)*", table):
             raise ValueError("expected `<source type>.<table>` or `silver.<entity>|silver.<entity>`")
         return table
+
+    @property
+    def bronze_tables(self) -> list[tuple[str, str]]:
+        """(source type, table) of each bronze table of `table`; none for silver entities."""
+        if self.table.startswith("silver."):
+            return []
+        return [(name.split(".")[0], name.split(".")[1]) for name in self.table.split("|")]
 
     @property
     def entities(self) -> list[str]:
@@ -110,7 +118,8 @@ class SourceMapping(_Block):
     """How one source table becomes this entity.
 
     `columns`: entity column -> source expression: a field (`name`), a reference's id or label (`partner_id.id`,
-    `partner_id.label`), a text in single quotes (`'USD'`), or SQL over fields in braces
+    `partner_id.label`), a text in single quotes (`'USD'`), `custom_fields()` (every field that the customer added, as one
+    JSON object by their readable names), or SQL over fields in braces
     (`coalesce({email_normalized}, {email_from})`; a field there has its `raw.*` type, `{partner_id.id}` and
     `{partner_id.label}` are text). `where`: SQL over fields in braces; other records belong to another entity.
     """

@@ -83,8 +83,13 @@ class Lookup:
 
     @property
     def entities(self) -> list[EntitySpec]:
-        """The silver entities that hold the records; none if they are looked up in a bronze table."""
+        """The silver entities that hold the records; none if they are looked up in bronze tables."""
         return _entities_in(self.table)
+
+    @property
+    def bronze_tables(self) -> list[BronzeTable]:
+        """The bronze tables that hold the records; none if they are looked up in silver."""
+        return [] if self.entities else [BronzeTable(*name.split(".")) for name in self.table.split("|")]
 
 
 def _entities_in(table: str) -> list[EntitySpec]:
@@ -130,7 +135,7 @@ def needed_entities(entities: Iterable[str], only: Collection[str] | None = None
 
 def needed_tables(entities: Iterable[str], only: Collection[str] | None = None) -> list[BronzeTable]:
     """The bronze tables whose current rows the views of `entities` look names up in."""
-    return [BronzeTable(*lookup.table.split(".")) for lookup in lookups_of(entities, only) if not lookup.entities]
+    return [table for lookup in lookups_of(entities, only) for table in lookup.bronze_tables]
 
 
 class SilverViews:
@@ -237,13 +242,14 @@ class SilverViews:
         """The key and these columns of the related records; `names` as for `named`."""
         if lookup.entities:
             return " UNION ALL ".join(self.named(spec, columns, names) for spec in lookup.entities)
-        source_type, entity = lookup.table.split(".")
         padding = dict.fromkeys(["tenant_id", "_source", "_source_id", *sorted(columns)], "VARCHAR")
-        raw = raw_view(self.scope, BronzeTable(source_type, entity), columns)
         listed = ", ".join(map(sql_name, sorted(columns)))
-        return f"""
+        return " UNION ALL ".join(
+            f"""
         SELECT tenant_id, _source AS source, _source_id AS source_id, {listed}
-        FROM (({raw}) UNION ALL BY NAME ({empty_relation(padding)}))"""
+        FROM (({raw_view(self.scope, table, columns)}) UNION ALL BY NAME ({empty_relation(padding)}))"""
+            for table in lookup.bronze_tables
+        )
 
     def with_lookups(self, spec: EntitySpec) -> str:
         """`named` in one statement with the lookups it needs."""

@@ -109,6 +109,8 @@ class Column:
     A key written `id=123` takes the object with that `id` out of a list. No column's path may lead through another's."""
     options: Mapping[str, str] | None = None
     """Value -> label, for values that only stand for a label. `raw.*` shows the label; a value without one stays as it is."""
+    custom: bool = False
+    """The customer added this field to the source's own."""
     sql_type: str = ""
     """DuckDB's type in `raw.*` where it is known more precisely than by `type`, e.g. `DECIMAL(18,2)`."""
 
