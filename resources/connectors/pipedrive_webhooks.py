@@ -1,0 +1,36 @@
+"""What a Pipedrive webhook tells: which record was created, changed, merged or deleted.
+
+Recorded messages are of version 1; version 2 names the same things differently. Pipedrive signs nothing: the user name and password
+that a webhook was created with come as HTTP Basic, and the password is the secret.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from resources.connectors.base import Change
+from resources.connectors.webhooks import read_json, require_token
+
+TABLES = {
+    "deal": "deals", "person": "persons", "organization": "organizations", "activity": "activities", "product": "products",
+    "pipeline": "pipelines", "stage": "stages", "user": "users",
+}  # fmt: skip
+"""Pipedrive's word for what a message is about -> our table."""
+
+
+def webhook(secret: str, headers: Mapping[str, str], body: bytes) -> list[Change]:
+    """The records that a message is about; none if we do not read such. See `lake_config.SourceType.webhook`."""
+    require_token(headers, secret)
+    message = read_json(body)
+    meta: Any = message.get("meta")
+    if not isinstance(meta, dict):
+        raise ValueError("no `meta` in the message")
+    table = TABLES.get(str(meta.get("object") or meta.get("entity")))
+    if table is None:
+        return []
+    # A merge is told of the record that stays; `previous` is the one that went.
+    previous: Any = message.get("previous")
+    ids = [meta.get("id") or meta.get("entity_id"), previous.get("id") if isinstance(previous, dict) else None]
+    found = [Change(table, str(record_id)) for record_id in dict.fromkeys(ids) if record_id]
+    if not found:
+        raise ValueError("no id in the message")
+    return list(dict.fromkeys(found))
