@@ -3,8 +3,8 @@
 An EventBridge API destination posts them; its connection's API key (header `x-api-key`), Basic password or bearer token is the
 secret. Shapes follow AWS's description of the events.
 
-INVENTED: where events name their record is known of opportunities and engagement invitations; of the others it is looked for under
-the same kind of key.
+INVENTED: where events name their record is known of opportunities and engagement invitations; of the others it is looked for
+under the same kind of key.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What a Pipedrive webhook tells: which record was created, changed, merged or deleted.
 
-Recorded messages are of version 1; version 2 names the same things differently. Pipedrive signs nothing: the user name and password
-that a webhook was created with come as HTTP Basic, and the password is the secret.
+Recorded messages are of version 1; version 2 names the same things differently. Pipedrive signs nothing: the user name and
+password that a webhook was created with come as HTTP Basic, and the password is the secret.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,9 @@ def webhook(secret: str, headers: Mapping[str, str], body: bytes) -> list[Change
         return []
     # A merge is told of the record that stays; `previous` is the one that went.
     previous: Any = message.get("previous")
-    ids = [meta.get("id") or meta.get("entity_id"), previous.get("id") if isinstance(previous, dict) else None]
-    found = [Change(table, str(record_id)) for record_id in dict.fromkeys(ids) if record_id]
-    if not found:
+    # Version 2's `id` is the message's own.
+    record_id = meta.get("entity_id") if "entity" in meta else meta.get("id")
+    ids = [record_id, previous.get("id") if isinstance(previous, dict) else None]
+    if not any(ids):
         raise ValueError("no id in the message")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(Change(table, str(record_id)) for record_id in ids if record_id))

@@ -46,7 +46,13 @@ def zendesk(message: Any) -> list[Change]:
 
 def test_pipedrive_tells_of_a_record_in_both_versions() -> None:
     assert pipedrive({"v": 1, "action": "updated", "object": "person", "id": 622}) == [Change("persons", "622")]
-    second = {"version": "2.0", "action": "change", "entity": "deal", "entity_id": "9007199254740993"}
+    second = {
+        "version": "2.0",
+        "action": "change",
+        "entity": "deal",
+        "entity_id": "9007199254740993",
+        "id": "5f0c-uuid",
+    }
     assert pipedrive(second) == [Change("deals", "9007199254740993")]
     assert pipedrive({"object": "note", "id": 3}) == []
 
