@@ -82,10 +82,11 @@ def over_burst(limit: int = 40, reset: int = 2) -> Response:
 
 
 def over_budget(limit: int = 40, remaining: int = 39) -> Response:
-    """429: the company's tokens of the day are spent; burst requests are left."""
+    """429: the company's tokens of the day are spent; burst requests are left. `limit` 0: there is none."""
     body = {"success": False, "error": "Daily API token budget exceeded", "errorCode": 429}
     response = answer({**body, "error_info": "The budget resets at midnight of the server's timezone."}, 429)
-    response.headers.update(burst_headers(limit, remaining, 2))
+    if limit:
+        response.headers.update(burst_headers(limit, remaining, 2))
     return response
 
 

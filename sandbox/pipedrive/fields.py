@@ -115,7 +115,10 @@ def definition(code: str, name: str, field_type: str, custom: bool, options: lis
         "field_name": name, "field_code": code, "description": None if custom else f"{name} of the record",
         "field_type": field_type, "options": options,
         "subfields": parts and [
-            {"field_code": part, "field_name": f"{part} of {name}", "field_type": "double" if name == "Value" else "varchar"}
+            {
+                "field_code": part, "field_name": f"{part} of {name}",
+                "field_type": "double" if (field_type, part) == ("monetary", "value") else "varchar",
+            }
             for part in parts
         ],
         "is_custom_field": custom, "is_optional_response_field": False,
@@ -130,8 +133,11 @@ def definitions(tenant: str, entity: str) -> list[Record]:
         definition(code, code.replace("_", " ").capitalize(), kind, False, _standard_options(code))
         for code, kind in STANDARD[entity].items()
     ]
-    if entity not in ENTITIES:
-        return known
+    if entity not in ENTITIES:  # activities: v2 gives neither custom fields nor whether a field is important
+        return [
+            {name: value for name, value in row.items() if name not in ("important_fields", "required_fields")}
+            for row in known
+        ]
     first_option = 20 + 100 * ENTITIES.index(entity)
     for name, kind in [*zip(NAMES[entity], TYPES, strict=True), *MORE.get(entity, ())]:
         options = None
