@@ -8,9 +8,9 @@ be known beforehand. What belongs here: which span is read by whom. What does no
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,10 +27,11 @@ OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Span:
-    """Times [lo, hi) to read; an end open where None."""
+    """Times [lo, hi) to read; an end open where None. `part`: of which of a table's lists, where it has several."""
 
     lo: datetime | None = None
     hi: datetime | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ ReadSpan = Callable[[Span], Iterator[Step]]
 asked for."""
 
 
-def spans_of(window: Window) -> list[Span]:
-    """What `window` asks for, what an earlier sync left unread (`rest`) included.
+def spans_of(window: Window, parts: Iterable[str] = ("",)) -> list[Span]:
+    """What `window` asks for of each part, what an earlier sync left unread (`rest`) included.
 
     Raises:
         ValueError: `rest` was not written by `read_side_by_side`.
     """
-    left = [Span(_moment(lo), _moment(hi)) for lo, hi in json.loads(window.rest)] if window.rest else []
-    return [*left, Span(window.lo, window.hi)]
+    left = [Span(_moment(lo), _moment(hi), part) for lo, hi, part in json.loads(window.rest or "[]")]
+    return [*left, *(Span(window.lo, window.hi, part) for part in parts)]
 
 
 def read_side_by_side(spans: Sequence[Span], read: ReadSpan, now: datetime, at_once: int) -> Iterator[Page]:
@@ -140,9 +141,9 @@ class _Reading:
             raise self._failure
 
     def _rest(self) -> str:
-        left = [(chain.reached, chain.span.hi) for chain in self._chains if not chain.done]
-        left += [(span.lo, span.hi) for span in reversed(self._todo)]
-        return json.dumps([[lo.isoformat() if lo else None, hi.isoformat() if hi else None] for lo, hi in left])
+        left = [replace(chain.span, lo=chain.reached) for chain in self._chains if not chain.done]
+        left += reversed(self._todo)
+        return json.dumps([[_text(span.lo), _text(span.hi), span.part] for span in left])
 
     def _work(self) -> None:
         try:
@@ -194,13 +195,17 @@ class _Reading:
         if longest is None or longest.pages_left(self._now) <= SPLIT_ABOVE_PAGES:
             return None
         middle = longest.reached + (self._end(longest) - longest.reached) / 2
-        later = Span(middle, longest.span.hi)
+        later = replace(longest.span, lo=middle)
         longest.span.hi = middle
         self._splits += 1
         return later
 
     def _end(self, chain: _Chain) -> datetime:
         return min(chain.span.hi, self._now) if chain.span.hi else self._now
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -1,0 +1,305 @@
+"""One Pipedrive account over HTTP: who asks, how fast, and what an answer means.
+
+What belongs here: login, the burst limit, envelopes and refusals. What does not: tables, windows, columns
+(`pipedrive.py`, `pipedrive_columns.py`).
+
+Two refusals look alike: a 429 with `x-ratelimit-remaining: 0` is the burst limit and passes in two seconds; one with
+requests left is the company's daily token budget and stays until midnight, so asking on would only end in the front
+proxy's ban (403, HTML).
+"""
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from resources.connectors import json_text
+from resources.connectors.base import BudgetSpent, MissingAtSource, NotPermitted, PermanentError, TransientError
+from resources.http import HttpClient, Response
+from resources.http_session import TryAgain, retry_after
+
+BURST_SECONDS = 2.0
+
+EARLY_SECONDS = 60.0
+"""An access token is renewed so long before it ends."""
+
+UNEXPLAINED_WAIT = 2.0
+"""After a 429 that says nothing: what the burst limit would take."""
+
+
+class CursorRefused(PermanentError):
+    """The source does not know a cursor any more."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An API token, or what buys access tokens."""
+
+    api_token: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    refresh_token: str = ""
+    token_url: str = ""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One page of a list. `records`: JSON texts, or dictionaries where the answer was not strictly JSON."""
+
+    records: list[Any]
+    cursor: str | None
+    read_at: datetime
+
+
+class _Additional(msgspec.Struct):
+    next_cursor: str | None = None
+
+
+class _Envelope(msgspec.Struct):
+    success: bool = True
+    data: list[msgspec.Raw] | None = None
+    additional_data: _Additional | None = None
+    error: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+class Api:
+    """An account. Safe to use from many threads.
+
+    Parameters:
+        url: where it answers; empty: where the OAuth token says.
+        burst: requests in two seconds; the server's own word for it wins.
+        credentials: read when they are first needed.
+        http, login_http: the clients; the second one renews tokens while all turns of the first may be taken.
+        keys: the block's path in `lake.yaml`, for messages.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        burst: int,
+        credentials: Callable[[], Credentials],
+        http: HttpClient,
+        login_http: HttpClient,
+        keys: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url, self._burst, self._credentials = url.rstrip("/"), burst, credentials
+        self.http, self._login_http, self._keys, self._clock = http, login_http, keys, clock
+        self._lock = threading.Lock()
+        self._access: tuple[str, float] | None = None
+        self._refused: str | None = None
+
+    def listed(self, path: str, params: Mapping[str, str], table: str, cost: float) -> Listed:
+        """One page of a list; `path`: from `/` on, e.g. `/api/v2/deals`.
+
+        Raises:
+            CursorRefused: the cursor among `params` is not known any more.
+            SourceError: see `resources.connectors.base`.
+        """
+        answer = self._fetch(path, params, table, cost, self._page)
+        if answer is None:
+            raise CursorRefused(f"{self.http.where(table)}: the source does not know its own cursor any more.")
+        return answer
+
+    def one(self, path: str, table: str | None, cost: float) -> Any:
+        """The `data` of an answer that is no list."""
+        return self._fetch(path, {}, table, cost, self._object)
+
+    def _fetch(
+        self, path: str, params: Mapping[str, str], table: str | None, cost: float, parse: Callable[[Response], Any]
+    ) -> Any:
+        base = self._base()
+        limit = self.http.rate_limit(f"burst-{self._burst}", self._burst, BURST_SECONDS) if self._burst else None
+        return self.http.fetch(
+            "GET", base + path, parse=parse, table=table, params=params, headers=self._headers, cost=cost, limit=limit
+        )  # fmt: skip
+
+    # -- who asks ----------------------------------------------------------------------------------------------------
+
+    def _base(self) -> str:
+        if not self._url:
+            self._access_token()
+        return self._url
+
+    def _headers(self) -> dict[str, str]:
+        credentials = self._credentials()
+        if credentials.api_token:
+            return {"x-api-token": credentials.api_token}
+        return {"Authorization": f"Bearer {self._access_token()}"}
+
+    def _access_token(self) -> str:
+        """The current access token, renewed shortly before its hour is over."""
+        with self._lock:
+            if self._access is None or self._clock() >= self._access[1]:
+                self._access = self._renew(self._credentials())
+            return self._access[0]
+
+    def _renew(self, credentials: Credentials) -> tuple[str, float]:
+        pair = f"{credentials.client_id}:{credentials.client_secret}".encode()
+        form = {"grant_type": "refresh_token", "refresh_token": credentials.refresh_token}
+        answer = self._login_http.fetch(
+            "POST",
+            credentials.token_url,
+            parse=self._granted,
+            data=urlencode(form).encode(),
+            headers={
+                "Authorization": f"Basic {base64.b64encode(pair).decode()}",
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+            cost=0,
+        )
+        self._url = self._url or str(answer.get("api_domain") or "").rstrip("/")
+        if not self._url:
+            raise PermanentError(f"{self.http.where()}: the token names no api_domain; set {self._keys}.url.")
+        return str(answer["access_token"]), self._clock() + float(answer.get("expires_in") or 3600) - EARLY_SECONDS
+
+    def _granted(self, response: Response) -> dict[str, Any]:
+        if response.status in (400, 401, 403):
+            raise PermanentError(
+                f"{response.where}: the OAuth server refused to renew the access token with HTTP {response.status}"
+                f" ({_said(response)}). Check client_id, client_secret and refresh_token under {self._keys}; a refresh token that"
+                " was not used for 60 days must be granted anew."
+            )
+        response.raise_for_status()
+        try:
+            answer = json_text.decode(response.body)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict) or not answer.get("access_token"):
+            raise TryAgain("the OAuth server's answer holds no access token")
+        return answer
+
+    # -- what an answer means ----------------------------------------------------------------------------------------
+
+    def _page(self, response: Response) -> Listed | None:
+        """A page; None if its cursor is refused."""
+        if response.status == 400 and "cursor:" in _said(response):
+            return None
+        self._check(response)
+        try:
+            envelope = _decode_envelope(response.body)
+            records: list[Any] = [bytes(record) for record in envelope.data or ()]
+            success, error = envelope.success, envelope.error
+            cursor = envelope.additional_data.next_cursor if envelope.additional_data else None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            body = self._json(response)
+            records, success, error = body.get("data") or [], body.get("success", True), body.get("error")
+            cursor = (body.get("additional_data") or {}).get("next_cursor")
+        if not success:
+            raise PermanentError(f"{response.where}: the source answered {response.path} with: {error}")
+        return Listed(records, cursor or None, response.read_at)
+
+    def _object(self, response: Response) -> Any:
+        self._check(response)
+        body = self._json(response)
+        if not body.get("success", True):
+            raise PermanentError(f"{response.where}: the source answered {response.path} with: {body.get('error')}")
+        return body.get("data")
+
+    def _json(self, response: Response) -> dict[str, Any]:
+        try:
+            body = json_text.decode(response.body)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict) or (body.get("data") is not None and not isinstance(body["data"], (list, dict))):
+            raise TryAgain("the answer is not Pipedrive's: no JSON of its kind, perhaps a proxy's page")
+        return body
+
+    def _check(self, response: Response) -> None:
+        """Raise what a refusal means."""
+        self._learn(response.headers)
+        status, where = response.status, response.where
+        if 200 <= status < 300:
+            return
+        said = f"HTTP {status} for {response.path}: {_said(response)}{_ray(response)}"
+        if status == 401:
+            raise self._unauthorized(response, said)
+        if status == 402:
+            raise PermanentError(f"{where}: {said}. The company's Pipedrive account is not active.")
+        if status == 403:
+            if not _is_json(response):
+                raise TransientError(
+                    f"{where}: {said}. The front proxy bans this address or token for a while, as it does with who goes on"
+                    " asking through 429; the next sync tries again."
+                )
+            raise NotPermitted(
+                f"{where}: {said}. Give the token's user the right to see it, or the OAuth app its scope."
+            )
+        if status in (404, 410):
+            raise MissingAtSource(f"{where}: {said}. Check {self._keys}.url.")
+        if status == 429:
+            raise self._too_many(response, said)
+        if status == 400:
+            raise PermanentError(f"{where}: {said}")
+        response.raise_for_status()
+        raise PermanentError(f"{where}: {said}")
+
+    def _unauthorized(self, response: Response, said: str) -> Exception:
+        """An access token may end early; an API token does not come back."""
+        credentials = self._credentials()
+        if credentials.api_token:
+            return PermanentError(f"{response.where}: {said}. Check {self._keys}.api_token.")
+        with self._lock:
+            used, self._access = self._access, None
+            again = used is not None and used[0] == self._refused
+            self._refused = used[0] if used else self._refused
+        if again:
+            return PermanentError(
+                f"{response.where}: {said}. A fresh access token was refused too: grant the app anew."
+            )
+        return TryAgain("the access token is not valid any more")
+
+    def _too_many(self, response: Response, said: str) -> Exception:
+        remaining = response.headers.get("x-ratelimit-remaining")
+        if remaining is None or remaining.strip() == "0":
+            wait = _number(response.headers.get("x-ratelimit-reset")) or retry_after(response.headers)
+            return TryAgain(said, UNEXPLAINED_WAIT if wait is None else wait)
+        # Of which timezone's midnight the vendor does not say; if it is another's, asking then is refused once more.
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        return BudgetSpent(
+            f"{response.where}: the company's daily token budget at Pipedrive is spent ({said})",
+            datetime.combine(tomorrow, time_of_day.min, tzinfo=UTC),
+        )
+
+    def _learn(self, headers: Mapping[str, str]) -> None:
+        """The burst limit that the server names is the one that counts."""
+        limit = _number(headers.get("x-ratelimit-limit"))
+        if limit and limit >= 1:
+            self._burst = int(limit)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _is_json(response: Response) -> bool:
+    return response.body.lstrip()[:1] == b"{"
+
+
+def _said(response: Response) -> str:
+    """The source's own words; nothing of a page that is none of its."""
+    if not _is_json(response):
+        return "no JSON"
+    try:
+        body = json_text.decode(response.body)
+    except ValueError:
+        return "no JSON"
+    return str(body.get("error") or body.get("message") or "no reason given")[:300]
+
+
+def _ray(response: Response) -> str:
+    ray = response.headers.get("cf-ray")
+    return f" (request {ray})" if ray else ""
