@@ -96,9 +96,8 @@ class Story:
         self.tables["ticket_forms"].load((row, self.start - AGES * DAY, True) for row in self._forms())
         self.tables["organizations"].load(self._organizations())
         self.tables["users"].load(self._users())
-        events: list[tuple[Record, int, bool]] = []
-        self.tables["tickets"].load(self._tickets(events))
-        self.tables["ticket_metric_events"].load(events)
+        self.tables["tickets"].load(self._tickets())
+        self.tables["ticket_metric_events"].sort()
 
     # -- what changes rarely -------------------------------------------------------------------------------------------
 
@@ -295,10 +294,12 @@ class Story:
         )  # fmt: skip
         return [{"id": field, "value": value} for field, value in zip(self.fields, filled, strict=True)]
 
-    def _tickets(self, events: list[tuple[Record, int, bool]]) -> Iterator[tuple[Record, int, bool]]:
+    def _tickets(self) -> Iterator[tuple[Record, int, bool]]:
+        events = self.tables["ticket_metric_events"]
         for number in range(self.amount):
             record = self.ticket_of(number)
-            events += [(event, unix(event["time"]), True) for event in self.events(record, self.start)]
+            for event in self.events(record, self.start):
+                events.append(event, unix(event["time"]))
             yield record, record["generated_timestamp"], record["status"] != "deleted"
 
     def events(self, record: Record, until: int) -> Iterator[Record]:

@@ -14,7 +14,7 @@ Record = dict[str, Any]
 
 def dumps(value: Any) -> bytes:
     """JSON as Rails writes it: UTF-8, but `&`, `<` and `>` escaped."""
-    text = orjson.dumps(value)
+    text = bytes(memoryview(orjson.dumps(value)))  # a copy: orjson's own bytes keep the room they were written in
     return text.replace(b"&", b"\\u0026").replace(b"<", b"\\u003c").replace(b">", b"\\u003e")
 
 
@@ -36,10 +36,18 @@ class Table:
     def load(self, rows: Iterable[tuple[Record, int, bool]]) -> None:
         """Fill an empty table with (record, stamp, listed)."""
         for record, stamp, listed in rows:
-            self.texts[record["id"]] = dumps(record)
-            self.stamps[record["id"]] = stamp
-            if listed:
-                self.listed.append(record["id"])
+            self.append(record, stamp, listed)
+        self.sort()
+
+    def append(self, record: Record, stamp: int, listed: bool = True) -> None:
+        """One more record while a table is filled; `sort` ends that."""
+        self.texts[record["id"]] = dumps(record)
+        self.stamps[record["id"]] = stamp
+        if listed:
+            self.listed.append(record["id"])
+
+    def sort(self) -> None:
+        """Bring what was appended into its orders."""
         self.listed.sort()
         self.exported = sorted((stamp, record_id) for record_id, stamp in self.stamps.items())
 
