@@ -16,12 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import msgspec
 from pydantic import Field, model_validator
 
 from lake_config import HttpUrl, Secret, SourceSettings, SourceType
 from resources.budget import Budget
-from resources.connectors import json_text
 from resources.connectors.base import (
     MissingAtSource,
     NotPermitted,
@@ -36,6 +34,7 @@ from resources.connectors.base import (
 from resources.connectors.zendesk_api import Answer, Api, CursorRefused, Login, LoginFailed
 from resources.connectors.zendesk_exports import LIST_PAGE, cursor_export, listed, time_export
 from resources.connectors.zendesk_fields import BUILT_IN, Choice, chosen, custom_columns
+from resources.connectors.zendesk_records import before, decoded, glance, stamp
 from resources.http import HttpClient, RetryPolicy, Usage
 
 log = logging.getLogger(__name__)
@@ -50,8 +49,8 @@ MODIFIED = {"ticket_metric_events": "time"}
 """Where the modification time is not `updated_at`."""
 DELETED = {"tickets": ("status", "deleted"), "users": ("active", False)}
 UNCHECKED = {"tickets": ("generated_timestamp", "fields"), "organizations": ("deleted_at",)}
-"""Exports only: lists and answers by id lack them. `fields` repeats `custom_fields`; `generated_timestamp` also moves when Zendesk
-itself touches a ticket; a `deleted_at` makes a tombstone."""
+"""Exports alone show these. `fields` repeats `custom_fields`; `generated_timestamp` also moves when Zendesk itself touches a
+ticket; a `deleted_at` makes a tombstone."""
 
 HOLD_BACK = 60
 """Seconds: exports do not show what changed in the last minute, which the next sync must still read."""
@@ -186,7 +185,7 @@ class ZendeskConnector:
         else:
             pages = self._from_time(table, window)
         for answer in pages:
-            records, beyond = _before(answer.records, table, window.hi)
+            records, beyond = before(answer.records, None if table in WHOLE else window.hi)
             cursor = answer.after_cursor if table in BY_CURSOR and not beyond else None
             yield self._page(table, answer, records, cursor)
             if beyond:
@@ -205,7 +204,7 @@ class ZendeskConnector:
             return
         kept = set(wanted)
         for page in self.changes(schema, Window()):
-            yield Page([record for record in page.records if _glance(record).id in kept], page.read_at)
+            yield Page([record for record in page.records if glance(record).id in kept], page.read_at)
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """None: Zendesk stamps every record."""
@@ -219,8 +218,8 @@ class ZendeskConnector:
         """From the same pages as `changes`: the list of tickets lacks archived ones, so only the export has all ids."""
         modified = MODIFIED.get(schema.table, "updated_at")
         for page in self.changes(schema, window):
-            there = [look for look in map(_glance, page.records) if not _is_deleted(look, schema)]
-            yield [(str(look.id), _text(getattr(look, modified))) for look in there]
+            there = [look for look in map(glance, page.records) if not look.is_deleted(schema.deleted)]
+            yield [(str(look.id), look.text(modified)) for look in there]
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
         """One page of an export each, until one has something that the last sync could not see.
@@ -259,7 +258,7 @@ class ZendeskConnector:
             try:
                 for answer in cursor_export(self._api(), table, begin, self._settings.page_size):
                     if answer.records:
-                        reached = max(reached, _stamp(_glance(answer.records[-1])) or 0)
+                        reached = max(reached, stamp(glance(answer.records[-1])) or 0)
                     yield answer
                 return
             except CursorRefused as error:
@@ -283,7 +282,7 @@ class ZendeskConnector:
         def events(second: int) -> Iterator[Answer]:
             for answer in listed(api, table, f"incremental/{table}", start_time=second):
                 yield answer
-                if answer.records and (_stamp(_glance(answer.records[-1])) or 0) > second:
+                if answer.records and (stamp(glance(answer.records[-1])) or 0) > second:
                     return
 
         def organizations(second: int) -> Iterator[Answer]:
@@ -330,16 +329,16 @@ class ZendeskConnector:
         except (NotPermitted, MissingAtSource) as error:
             log.warning("tickets get no columns for their custom fields: %s", error, extra=self._http.names("tickets"))
             return []
-        return [_decoded(record) for answer in answers for record in answer.records]
+        return [decoded(record) for answer in answers for record in answer.records]
 
     def _page(self, table: str, answer: Answer, records: Any, cursor: str | None) -> Page:
         gone: list[int | str] = []
         if table == "organizations":
-            looks = list(map(_glance, records))
+            looks = list(map(glance, records))
             gone = [look.id for look in looks if look.deleted_at]
             records = [record for record, look in zip(records, looks, strict=True) if not look.deleted_at]
         if choice := self._choices.get(table):
-            records = [choice.apply(_decoded(record)) for record in records]
+            records = [choice.apply(decoded(record)) for record in records]
         return Page(records, answer.read_at, gone, cursor)
 
     def _start(self, window: Window) -> int:
@@ -355,7 +354,7 @@ class ZendeskConnector:
         start = max(0, int(watermark.timestamp()) - TOO_RECENT)
         path = f"incremental/{table}/cursor" if table in BY_CURSOR else f"incremental/{table}"
         answer = self._api().page(table, path, table, start_time=start, per_page=self._settings.page_size)
-        newest = max((_stamp(look) or 0 for look in map(_glance, answer.records)), default=0)
+        newest = max((stamp(look) or 0 for look in map(glance, answer.records)), default=0)
         return newest > unseen or not answer.end_of_stream
 
     def _api(self) -> Api:
@@ -372,64 +371,6 @@ class ZendeskConnector:
                 url = configured(settings.url, f"{keys}.url")
                 self._connected = Api(self._http, url, login, settings.exports_per_minute)
             return self._connected
-
-
-class _Look(msgspec.Struct):
-    """What reading needs to know of a record; whatever type it has there."""
-
-    id: Any = None
-    generated_timestamp: Any = None
-    updated_at: Any = None
-    time: Any = None
-    deleted_at: Any = None
-    status: Any = None
-    active: Any = None
-
-
-_look = msgspec.json.Decoder(_Look)
-
-
-def _glance(record: dict[str, Any] | bytes) -> _Look:
-    if isinstance(record, bytes):
-        try:
-            return _look.decode(record)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            record = _decoded(record)
-    return _Look(**{name: record.get(name) for name in _Look.__struct_fields__})
-
-
-def _decoded(record: dict[str, Any] | bytes) -> dict[str, Any]:
-    return json_text.decode(record) if isinstance(record, bytes) else record
-
-
-def _stamp(look: _Look) -> int | None:
-    """The Unix second that exports order the record by; of users and organizations, which do not show it, one that is not later."""
-    if isinstance(look.generated_timestamp, int):
-        return look.generated_timestamp
-    text = look.time or look.updated_at
-    try:
-        return int(datetime.fromisoformat(text).timestamp())
-    except (TypeError, ValueError):
-        return None
-
-
-def _before(records: Any, table: str, hi: datetime | None) -> tuple[Any, bool]:
-    """The records up to the first that is not older than `hi`, and whether there is one."""
-    if hi is None or table in WHOLE:
-        return records, False
-    end = hi.timestamp()
-    for place, look in enumerate(map(_glance, records)):
-        if (_stamp(look) or 0) >= end:
-            return records[:place], True
-    return records, False
-
-
-def _is_deleted(look: _Look, schema: TableSchema) -> bool:
-    return schema.deleted is not None and getattr(look, schema.deleted[0]) == schema.deleted[1]
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _with_close_matches(name: str, columns: Iterable[str]) -> str:

@@ -22,8 +22,9 @@ _TYPES: dict[str, ColumnType] = {
 _TICKETS = """
     id:id url:text external_id:text via:json created_at:time updated_at:time generated_timestamp:int type:text subject:text
     raw_subject:text description:text priority:text status:text recipient:text requester_id:id>users submitter_id:id>users
-    assignee_id:id>users organization_id:id>organizations group_id:id>groups collaborator_ids:ids follower_ids:ids email_cc_ids:ids
-    forum_topic_id:id problem_id:id>tickets has_incidents:bool is_public:bool due_at:time tags:texts custom_fields:json
+    assignee_id:id>users organization_id:id>organizations group_id:id>groups collaborator_ids:ids follower_ids:ids
+    email_cc_ids:ids forum_topic_id:id problem_id:id>tickets has_incidents:bool is_public:bool due_at:time
+    tags:texts custom_fields:json
     satisfaction_rating:json sharing_agreement_ids:ids custom_status_id:id encoded_id:text fields:json followup_ids:ids
     ticket_form_id:id>ticket_forms brand_id:id allow_channelback:bool allow_attachments:bool from_messaging_channel:bool
 """
@@ -43,8 +44,9 @@ _GROUPS = """
     id:id url:text is_public:bool name:text description:text default:bool deleted:bool created_at:time updated_at:time
 """
 _TICKET_FIELDS = """
-    id:id url:text type:text title:text raw_title:text description:text raw_description:text position:int active:bool required:bool
-    collapsed_for_agents:bool regexp_for_validation:text title_in_portal:text raw_title_in_portal:text visible_in_portal:bool
+    id:id url:text type:text title:text raw_title:text description:text raw_description:text position:int active:bool
+    required:bool collapsed_for_agents:bool regexp_for_validation:text title_in_portal:text raw_title_in_portal:text
+    visible_in_portal:bool
     editable_in_portal:bool required_in_portal:bool tag:text created_at:time updated_at:time removable:bool key:text
     agent_description:text custom_field_options:json system_field_options:json sub_type_id:int relationship_target_type:text
     custom_statuses:json
@@ -80,7 +82,17 @@ BUILT_IN: dict[str, dict[str, Column]] = {
 """Table -> name -> column, as documented and recorded."""
 
 SYSTEM_TYPES = frozenset(
-    "subject description status tickettype priority basic_priority group assignee custom_status".split()
+    [
+        "subject",
+        "description",
+        "status",
+        "tickettype",
+        "priority",
+        "basic_priority",
+        "group",
+        "assignee",
+        "custom_status",
+    ]
 )
 """Ticket fields that are members of a ticket itself, and not among its custom fields."""
 

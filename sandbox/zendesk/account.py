@@ -137,6 +137,11 @@ class Account:
         text = record.get("time" if entity == "ticket_metric_events" else "updated_at")
         return unix(text) if text else moment
 
+    def is_there(self, entity: str, record_id: int) -> bool:
+        """Whether it can be read by its id: it is not deleted, though it may be archived."""
+        record = self.tables[entity].get(record_id)
+        return record.get("status") != "deleted" and not record.get("deleted_at")
+
     @staticmethod
     def _listed(entity: str, record: Record) -> bool:
         gone = (

@@ -25,6 +25,8 @@ from sandbox.zendesk.records import (
 from sandbox.zendesk.table import Table
 
 DAY = 86400
+ARCHIVED_AFTER = 120
+"""Days after which lists no longer show a closed ticket; exports do. Here only those of the start: what is closed later stays."""
 AGES = 720
 """The oldest ticket is that many days old."""
 ENTITIES = (
@@ -300,7 +302,8 @@ class Story:
             record = self.ticket_of(number)
             for event in self.events(record, self.start):
                 events.append(event, unix(event["time"]))
-            yield record, record["generated_timestamp"], record["status"] != "deleted"
+            archived = record["status"] == "closed" and self.start - unix(record["updated_at"]) > ARCHIVED_AFTER * DAY
+            yield record, record["generated_timestamp"], record["status"] != "deleted" and not archived
 
     def events(self, record: Record, until: int) -> Iterator[Record]:
         """What a ticket's metrics went through: opened, and answered and solved where it was."""

@@ -21,6 +21,7 @@ TENANTS = ("skyfit",)
 _BY_CURSOR = ("tickets", "users")
 _BY_TIME = ("tickets", "users", "organizations", "ticket_metric_events")
 _LISTED = ("tickets", "users", "organizations", "groups", "ticket_fields", "ticket_forms", "deleted_tickets")
+_BY_IDS = ("tickets", "users", "organizations")
 _FOR_ADMINS = ("export", "export_time", "sample")
 _SAMPLE = 50
 
@@ -68,6 +69,7 @@ class ZendeskSource:
             "/incremental/{entity}/sample{suffix}": self._sample,
             "/incremental/{entity}{suffix}": self._time,
             "/users/me{suffix}": self._me,
+            "/{entity}/show_many{suffix}": self._by_ids,
             "/{entity}{suffix}": self._list,
         }
         routes: list[BaseRoute] = []
@@ -169,6 +171,11 @@ class ZendeskSource:
         if entity == "ticket_forms" and account.limits.plan in WITHOUT_FORMS:
             return entity, "list", Answer(Response(b"", 403, media_type="text/html"))
         return entity, "list", answers.listing(account, entity, request.query_params, root)
+
+    def _by_ids(self, account: Account, request: Request, root: str) -> tuple[str, str, Answer]:
+        entity = request.path_params["entity"]
+        known = entity in _BY_IDS
+        return entity, "by_ids", answers.by_ids(account, entity, request.query_params) if known else answers.not_found()
 
     def _me(self, account: Account, request: Request, root: str) -> tuple[str, str, Answer]:
         user = next(iter(account.tables["users"].texts))

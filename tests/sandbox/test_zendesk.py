@@ -16,6 +16,8 @@ from sandbox.zendesk.cursors import BadCursor, export_cursor, list_cursor, read_
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "zendesk.json").read_text())
 START = "2026-11-14T12:00:00Z"
+ARCHIVED = "2026-07-17T11:55:00Z"
+"""Closed tickets from before are archived: exports have them, lists do not."""
 ADMIN = ("admin@skyfit.example/token", "sandbox-token")
 
 Get = Callable[..., requests.Response]
@@ -253,11 +255,21 @@ def test_a_list_has_each_living_record_once_and_a_next_link_even_at_its_end(
     gone = [
         row["id"] for row in stored
         if row.get("status") == "deleted" or (row.get("active") is False and entity == "users") or row.get("deleted_at")
-        or row.get("deleted")
+        or row.get("deleted") or (row.get("status") == "closed" and row["updated_at"] < ARCHIVED)
     ]  # fmt: skip
     assert len(seen) == len(set(seen))
     assert set(seen) == {row["id"] for row in stored} - set(gone)
     assert gone or entity in ("groups", "ticket_fields")
+
+
+def test_records_by_their_ids_archived_ones_too(sandbox: Sandbox, get: Get) -> None:
+    tickets = sandbox.records("zendesk", "skyfit", "tickets")
+    archived = next(row["id"] for row in tickets if row["status"] == "closed" and row["updated_at"] < ARCHIVED)
+    deleted = next(row["id"] for row in tickets if row["status"] == "deleted")
+    answer = get("/tickets/show_many.json", ids=f"{archived},{deleted},777777777").json()
+    assert [row["id"] for row in answer["tickets"]] == [archived]
+    refused = get("/tickets/show_many.json", ids=",".join(map(str, range(101))))
+    assert (refused.status_code, refused.json()["error"]) == (400, "TooManyValues")
 
 
 def test_pages_by_number_end_at_the_hundredth(get: Get) -> None:
