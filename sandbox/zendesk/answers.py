@@ -23,10 +23,11 @@ _ALL = 1 << 62
 
 @dataclass
 class Answer:
-    """A response and how many records it holds."""
+    """A response, how many records it holds, and what a request for the page behind it names."""
 
     response: Response
     rows: int = 0
+    next: str | None = None
 
 
 def error(status: int, name: str, description: str) -> Answer:
@@ -60,7 +61,8 @@ def bad_cursor() -> Answer:
 
 def _page(name: str, texts: bytes, rest: Record, rows: int) -> Answer:
     body = b'{"%b":[%b],%b' % (name.encode(), texts, dumps(rest)[1:])
-    return Answer(Response(body, media_type="application/json"), rows)
+    behind = rest.get("after_cursor") or rest.get("end_time") or rest.get("meta", {}).get("after_cursor")
+    return Answer(Response(body, media_type="application/json"), rows, None if behind is None else str(behind))
 
 
 def _number(query: Mapping[str, str], name: str, usual: int, most: int) -> int:

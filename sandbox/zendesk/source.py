@@ -1,5 +1,6 @@
 """Zendesk as a source of the sandbox: the addresses it answers at, who may ask, and how time passes in its accounts."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import count
@@ -32,8 +33,8 @@ class ZendeskSource:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.accounts = {tenant: Account(tenant, context) for tenant in TENANTS}
-        self._served: dict[tuple[str, str, str], Response] = {}
-        """The last page of each kind, for the fault that repeats it."""
+        self._served: deque[tuple[str, str | None, Response]] = deque(maxlen=8)
+        """The last pages: path, what asks for the page behind, answer. For the fault that repeats one."""
         self._numbers = count(1)
 
     def advance(self, to: datetime, tenant: str | None) -> dict[str, Any]:
@@ -96,10 +97,10 @@ class ZendeskSource:
             entity, method, answer, headers = self._answer(account, request, handler)
             response = answer.response
             response.headers.update({"x-request-id": f"{next(self._numbers):016x}-SBX", **headers})
-            own = self._own_faults(account, tenant, entity, method)
+            own = self._own_faults(request, method, response)
             failed = response.status_code >= 400
-            if not failed:
-                self._served[tenant, entity, method] = response
+            if answer.next is not None:
+                self._served.append((request.url.path, answer.next, response))
             return await self.context.deliver(response, tenant, entity, method, answer.rows, failed, own)
 
         return endpoint
@@ -123,9 +124,15 @@ class ZendeskSource:
             answer = answers.forbidden()
         return entity, method, answer, headers
 
-    def _own_faults(self, account: Account, tenant: str, entity: str, method: str) -> dict[str, Response]:
-        """How Zendesk words what may go wrong."""
-        kind = "exports" if method in _FOR_ADMINS else "account"
+    def _own_faults(self, request: Request, method: str, good: Response) -> dict[str, Response]:
+        """How Zendesk words what may go wrong with a request. Where nothing was served before, nothing is repeated, and only a
+        cursor expires."""
+        if not self.context.faults.rules:
+            return {}
+        kind, query = "exports" if method in _FOR_ADMINS else "account", request.query_params
+        cursor = query.get("cursor") or query.get("page[after]")
+        asked = cursor or query.get("start_time")
+        before = (body for path, behind, body in self._served if path == request.url.path and behind == asked)
         own = {
             "429": refusal(kind, "json", None),
             "429:text": refusal(kind, "text", None),
@@ -134,9 +141,10 @@ class ZendeskSource:
             "403:empty": Response(b"", 403, media_type="text/html"),
             "expired": answers.bad_cursor().response,
         }
-        if self.context.faults.rules and (before := self._served.get((tenant, entity, method))) is not None:
-            own["repeat"] = Response(before.body, headers=dict(before.headers))
-        return own
+        for response in own.values():
+            response.headers["x-request-id"] = good.headers["x-request-id"]
+        own["repeat"] = next(before, good)
+        return own if cursor else {**own, "expired": good}
 
     # -- handlers: (object, operation, answer) -------------------------------------------------------------------------
 
