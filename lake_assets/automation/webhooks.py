@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from dagster import DefaultSensorStatus, RunRequest, SensorDefinition, SensorEvaluationContext, SkipReason, sensor
 
-from lake_assets.automation.runs import SYNC_JOB, bronze_selection, busy_tenants, sync_request
+from lake_assets.automation.runs import SYNC_JOB, busy_tenants, sync_request
 from lake_config import Settings
 from resources import ingest_queue
+from resources.connecting import connect as connect_source
 from resources.dagster_lake import LakeResource
 from resources.ingest_queue import Waiting
 from resources.postgres import connect, running_url
@@ -65,7 +66,11 @@ def unread_tables(settings: Settings, batch: Waiting) -> list[str]:
     tenant = settings.active_tenants.get(batch.tenant)
     if tenant is None or batch.source not in tenant.sources:
         return list(batch.ids)
-    read = {key.path[-1] for key in bronze_selection(settings, batch.tenant, batch.source)}
+    connector = connect_source(batch.tenant, batch.source, tenant.sources[batch.source])
+    try:
+        read = set(connector.tables())
+    finally:
+        connector.close()
     return [table for table in batch.ids if table not in read]
 
 

@@ -24,6 +24,7 @@ from resources.budget import Budget
 from resources.connectors.base import Page, PermanentError, TableSchema, Window, configured
 from resources.connectors.pipedrive_api import Api, Credentials, CursorRefused, Listed
 from resources.connectors.pipedrive_columns import FIELDS, columns_of, standard_column
+from resources.connectors.pipedrive_webhooks import webhook
 from resources.connectors.windows import ReadSpan, Span, Step, read_side_by_side, spans_of
 from resources.http import HttpClient, Usage
 
@@ -433,4 +434,4 @@ def _daily_budget(settings: PipedriveSource) -> float:
     return BASE_TOKENS * PLANS[settings.plan][0] * settings.seats
 
 
-SOURCE = SourceType("pipedrive", PipedriveSource, PipedriveConnector, POLL_COST, _daily_budget)
+SOURCE = SourceType("pipedrive", PipedriveSource, PipedriveConnector, POLL_COST, _daily_budget, webhook)

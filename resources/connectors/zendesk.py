@@ -35,6 +35,7 @@ from resources.connectors.zendesk_api import Answer, Api, CursorRefused, Login, 
 from resources.connectors.zendesk_exports import LIST_PAGE, cursor_export, listed, time_export
 from resources.connectors.zendesk_fields import BUILT_IN, Choice, chosen, custom_columns
 from resources.connectors.zendesk_records import before, decoded, glance, stamp
+from resources.connectors.zendesk_webhooks import webhook
 from resources.http import HttpClient, RetryPolicy, Usage
 
 log = logging.getLogger(__name__)
@@ -384,4 +385,5 @@ SOURCE = SourceType(
     ZendeskConnector,
     poll_cost=len(POLLED),
     daily_budget=lambda settings: settings.exports_per_minute * MINUTES_A_DAY,
+    webhook=webhook,
 )

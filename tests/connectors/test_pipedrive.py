@@ -172,7 +172,7 @@ def test_a_sweep_finds_what_no_window_tells(captured: Captured) -> None:
 def test_news_are_noticed_for_forty_tokens_at_most(moving: Account) -> None:
     connector = moving.connect()
     tables = ("deals", "persons", "organizations", "activities", "stages")
-    since = dict.fromkeys(tables, datetime(2026, 11, 14, 0, 0, 0, tzinfo=UTC))
+    since: dict[str, datetime] = dict.fromkeys(tables, datetime(2026, 11, 14, 0, 0, 0, tzinfo=UTC))
     before = moving.limit()["used"]
     assert not connector.has_changes(since)
     assert moving.limit()["used"] - before == 40
