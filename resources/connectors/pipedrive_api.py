@@ -24,6 +24,7 @@ from resources.connectors import json_text
 from resources.connectors.base import BudgetSpent, MissingAtSource, NotPermitted, PermanentError, TransientError
 from resources.http import HttpClient, Response
 from resources.http_session import TryAgain, retry_after
+from resources.pacing import RateLimit
 
 BURST_SECONDS = 2.0
 
@@ -77,7 +78,7 @@ class Api:
 
     Parameters:
         url: where it answers; empty: where the OAuth token says.
-        burst: requests in two seconds; the server's own word for it wins.
+        burst: requests in two seconds, if the server does not name its limit.
         credentials: read when they are first needed.
         http, login_http: the clients; the second one renews tokens while all turns of the first may be taken.
         keys: the block's path in `lake.yaml`, for messages.
@@ -95,9 +96,12 @@ class Api:
     ) -> None:
         self._url, self._burst, self._credentials = url.rstrip("/"), burst, credentials
         self.http, self._login_http, self._keys, self._clock = http, login_http, keys, clock
-        self._lock = threading.Lock()
+        self._lock, self._first = threading.Lock(), threading.Lock()
+        self._named = 0
+        """The burst limit, once an answer came."""
         self._access: tuple[str, float] | None = None
-        self._refused: str | None = None
+        self._worked = ""
+        """The access token that was accepted last."""
 
     def listed(self, path: str, params: Mapping[str, str], table: str, cost: float) -> Listed:
         """One page of a list; `path`: from `/` on, e.g. `/api/v2/deals`.
@@ -118,11 +122,36 @@ class Api:
     def _fetch(
         self, path: str, params: Mapping[str, str], table: str | None, cost: float, parse: Callable[[Response], Any]
     ) -> Any:
+        used = ""
+
+        def headers() -> dict[str, str]:
+            nonlocal used
+            credentials = self._credentials()
+            if credentials.api_token:
+                return {"x-api-token": credentials.api_token}
+            used = self._access_token()
+            return {"Authorization": f"Bearer {used}"}
+
+        def checked(response: Response) -> Any:
+            if response.status == 401:
+                raise self._unauthorized(response, used)
+            if response.status == 200:
+                self._worked = used
+            return parse(response)
+
         base = self._base()
-        limit = self.http.rate_limit(f"burst-{self._burst}", self._burst, BURST_SECONDS) if self._burst else None
-        return self.http.fetch(
-            "GET", base + path, parse=parse, table=table, params=params, headers=self._headers, cost=cost, limit=limit
-        )  # fmt: skip
+
+        def ask(limit: RateLimit | None) -> Any:
+            return self.http.fetch(
+                "GET", base + path, parse=checked, table=table, params=params, headers=headers, cost=cost, limit=limit
+            )
+
+        if not self._named:
+            with self._first:  # goes alone, because its answer says how many may go together
+                if not self._named:
+                    return ask(None)
+        count = max(1, self._named - 1)
+        return ask(self.http.rate_limit(f"burst-{count}", count, BURST_SECONDS))
 
     # -- who asks ----------------------------------------------------------------------------------------------------
 
@@ -130,12 +159,6 @@ class Api:
         if not self._url:
             self._access_token()
         return self._url
-
-    def _headers(self) -> dict[str, str]:
-        credentials = self._credentials()
-        if credentials.api_token:
-            return {"x-api-token": credentials.api_token}
-        return {"Authorization": f"Bearer {self._access_token()}"}
 
     def _access_token(self) -> str:
         """The current access token, renewed shortly before its hour is over."""
@@ -221,9 +244,7 @@ class Api:
         status, where = response.status, response.where
         if 200 <= status < 300:
             return
-        said = f"HTTP {status} for {response.path}: {_said(response)}{_ray(response)}"
-        if status == 401:
-            raise self._unauthorized(response, said)
+        said = _refusal(response)
         if status == 402:
             raise PermanentError(f"{where}: {said}. The company's Pipedrive account is not active.")
         if status == 403:
@@ -244,19 +265,16 @@ class Api:
         response.raise_for_status()
         raise PermanentError(f"{where}: {said}")
 
-    def _unauthorized(self, response: Response, said: str) -> Exception:
-        """An access token may end early; an API token does not come back."""
-        credentials = self._credentials()
-        if credentials.api_token:
-            return PermanentError(f"{response.where}: {said}. Check {self._keys}.api_token.")
+    def _unauthorized(self, response: Response, used: str) -> Exception:
+        """An access token may end before its time; one that never worked, or an API token, does not get better."""
+        said = f"{response.where}: {_refusal(response)}"
+        if not used:
+            return PermanentError(f"{said}. Check {self._keys}.api_token.")
+        if used != self._worked:
+            return PermanentError(f"{said}. A fresh access token was refused too: grant the app anew.")
         with self._lock:
-            used, self._access = self._access, None
-            again = used is not None and used[0] == self._refused
-            self._refused = used[0] if used else self._refused
-        if again:
-            return PermanentError(
-                f"{response.where}: {said}. A fresh access token was refused too: grant the app anew."
-            )
+            if self._access is not None and self._access[0] == used:
+                self._access = None
         return TryAgain("the access token is not valid any more")
 
     def _too_many(self, response: Response, said: str) -> Exception:
@@ -274,8 +292,7 @@ class Api:
     def _learn(self, headers: Mapping[str, str]) -> None:
         """The burst limit that the server names is the one that counts."""
         limit = _number(headers.get("x-ratelimit-limit"))
-        if limit and limit >= 1:
-            self._burst = int(limit)
+        self._named = int(limit) if limit and limit >= 1 else self._named or self._burst
 
 
 def _number(text: str | None) -> float | None:
@@ -300,6 +317,8 @@ def _said(response: Response) -> str:
     return str(body.get("error") or body.get("message") or "no reason given")[:300]
 
 
-def _ray(response: Response) -> str:
+def _refusal(response: Response) -> str:
+    """What was answered to what, with the request's id where there is one."""
     ray = response.headers.get("cf-ray")
-    return f" (request {ray})" if ray else ""
+    named = f" (request {ray})" if ray else ""
+    return f"HTTP {response.status} for {response.path}: {_said(response)}{named}"
