@@ -145,8 +145,9 @@ def capture_table(
         outcome.schema = schema
         outcome.schema_changes = schema_changes(lake, request.tenant, request.source, schema)
         gained = [change.column for change in outcome.schema_changes if change.kind == "added"]
+        if not schema.filled_silently:
+            gained = []
         if gained:
-            # A source gives a new field its values without touching modification times: only a full read finds them.
             log.warning("%s gained %s: reading the table in full", where, ", ".join(gained))
         begin = replace(state, watermark=None, cursor=None) if gained else state
         after = _capture(lake, connector, schema, request, begin, outcome, on_rows)

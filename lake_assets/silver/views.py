@@ -69,6 +69,12 @@ def siblings(spec: EntitySpec) -> list[EntitySpec]:
     ]
 
 
+def _made_from_both(spec: EntitySpec, sibling: EntitySpec) -> str:
+    """SQL: the version comes from a table that both are made from; other tables of a source have ids of their own."""
+    shared = sorted({table for name, table in spec.tables if (name, table) in sibling.tables})
+    return " OR ".join(f"contains(bronze_file, '/entity={table}/')" for table in shared)
+
+
 @dataclass(frozen=True)
 class Lookup:
     """Columns of related records. `table` as in `NameReference`; `level` is 0 if the columns are stored there, and one more than
@@ -188,7 +194,8 @@ class SilverViews:
         version = "(CAST(epoch_us(read_at) AS HUGEINT) << 32) + bronze_row"
         seen = [f"SELECT {_RECORD}, {version} AS version, read_at FROM {self.schema}.{spec.entity}_changes"]
         seen += [
-            f"SELECT {_RECORD}, {version}, NULL FROM {self.schema}.{sibling.entity}_changes WHERE change_type = 'upsert'"
+            f"SELECT {_RECORD}, {version}, NULL FROM {self.schema}.{sibling.entity}_changes"
+            f" WHERE change_type = 'upsert' AND ({_made_from_both(spec, sibling)})"
             for sibling in siblings(spec)
         ]
         rejected = self.scope.scan(self._quarantine_folders(spec))
@@ -239,9 +246,17 @@ class SilverViews:
         return f"SELECT {select} FROM {self.schema}_current.{spec.entity} AS current {joined}"
 
     def lookup(self, lookup: Lookup, columns: Collection[str], names: str = "") -> str:
-        """The key and these columns of the related records; `names` as for `named`."""
+        """The key and these columns of the related records; `names` as for `named`. Where two entities have a record of one id (a
+        source may count them apart), the one that `lookup` names first is meant."""
         if lookup.entities:
-            return " UNION ALL ".join(self.named(spec, columns, names) for spec in lookup.entities)
+            first, *others = lookup.entities
+            parts = [self.named(first, columns, names)]
+            for other in others:
+                before = f"{self.schema}_current.{first.entity}"
+                parts.append(
+                    f"SELECT * FROM ({self.named(other, columns, names)}) ANTI JOIN {before} USING ({_RECORD})"
+                )
+            return " UNION ALL ".join(parts)
         padding = dict.fromkeys(["tenant_id", "_source", "_source_id", *sorted(columns)], "VARCHAR")
         listed = ", ".join(map(sql_name, sorted(columns)))
         return " UNION ALL ".join(

@@ -136,6 +136,9 @@ class TableSchema:
     whole: bool = False
     listed: bool = False
     """How the table is read; see the module's docstring. Both: the list is always complete."""
+    filled_silently: bool = True
+    """A new field may have values in records whose modification time did not move (Odoo fills a new column, Salesforce computes
+    formulas), so that the table is to be read in full once."""
     unchecked: tuple[str, ...] = ()
     """Members of a record that are no part of its checksum: they differ from one read to the next without a change."""
 

@@ -205,7 +205,9 @@ class PipedriveConnector:
             )
         modified = "modified" if table == "users" else "update_time"
         deleted = ("is_deleted", True) if table in PARTS else None
-        return TableSchema(table, table, columns, "id", modified, deleted=deleted, whole=table in WHOLE)
+        return TableSchema(
+            table, table, columns, "id", modified, deleted=deleted, whole=table in WHOLE, filled_silently=False
+        )
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
         """Records modified in `window`, deleted deals among them; of tables that cannot be asked for changes all."""

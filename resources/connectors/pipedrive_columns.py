@@ -142,8 +142,10 @@ def custom_columns(field: Field, taken: set[str]) -> list[Column]:
     if taken & {_part_name(base, part) for part in parts}:
         base = f"{base}_{code[:6]}"
     if kind not in _PARTS:
-        return [Column(base, parts["value"], kind, label, relation, path=path, options=_options(field))]
-    return [Column(_part_name(base, part), to, kind, label, path=(*path, part)) for part, to in parts.items()]
+        return [Column(base, parts["value"], kind, label, relation, path=path, options=_options(field), custom=True)]
+    return [
+        Column(_part_name(base, part), to, kind, label, path=(*path, part), custom=True) for part, to in parts.items()
+    ]
 
 
 def _part_name(base: str, part: str) -> str:

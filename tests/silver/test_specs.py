@@ -7,6 +7,7 @@ import pytest
 from lake_assets.silver.compile import silver_columns
 from lake_assets.silver.spec import RESERVED_COLUMNS, SPEC_FOLDER, SpecError, load_spec, load_specs
 from resources.connectors.odoo import BUILT_IN_TABLES
+from resources.connectors.pipedrive_columns import STANDARD
 from tests.silver.support import recorded_types
 
 GOOD = """\
@@ -206,11 +207,8 @@ def test_every_spec_of_the_issue_is_there() -> None:
 @pytest.mark.parametrize("entity", sorted(load_specs()))
 def test_specs_are_complete(entity: str) -> None:
     spec = load_specs()[entity]
-    for mapping in spec.sources.values():
-        unmapped = set(spec.columns) - set(mapping.columns)
-        assert all(spec.columns[name].reference for name in unmapped), (
-            "a column without a source shows another record's"
-        )
+    unmapped = set(spec.columns).difference(*(mapping.columns for mapping in spec.sources.values()))
+    assert all(spec.columns[name].reference for name in unmapped), "a column without a source shows another record's"
     assert any(column.scored for column in spec.columns.values())
     for name, column in spec.columns.items():
         assert (column.type in ("id", "ids")) == name.endswith(("_id", "_ids")), name
@@ -223,7 +221,9 @@ def test_specs_are_complete(entity: str) -> None:
 @pytest.mark.parametrize("entity", sorted(load_specs()))
 def test_names_are_looked_up_in_fields_that_a_real_server_has(entity: str) -> None:
     for column in load_specs()[entity].columns.values():
-        if column.reference and not column.reference.entities:
-            source_type, table = column.reference.table.split(".")
-            assert (source_type, table in BUILT_IN_TABLES) == ("odoo", True)
-            assert column.reference.name in recorded_types(table)
+        for source_type, table in column.reference.bronze_tables if column.reference else []:
+            assert column.reference
+            known = {"odoo": BUILT_IN_TABLES, "pipedrive": STANDARD}[source_type]
+            fields = recorded_types(table) if source_type == "odoo" else STANDARD[table]
+            assert table in known
+            assert column.reference.name in fields
