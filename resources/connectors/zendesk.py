@@ -273,7 +273,7 @@ class ZendeskConnector:
         if window.rest is not None:
             start = min(start, int(window.rest))
         rest = self._rest_of_second(table)
-        return time_export(self._api(), table, start, self._settings.page_size, rest)
+        return time_export(self._api(), table, start, self._settings.page_size, rest, lambda: self._now() - HOLD_BACK)
 
     def _rest_of_second(self, table: str) -> Callable[[int], Iterator[Answer]]:
         """How to read a second with more records than a page: events also come by cursor, organizations from their list."""
@@ -346,8 +346,10 @@ class ZendeskConnector:
         """The Unix second that an export of the window begins with."""
         if window.lo is None:
             return 0
-        latest = int(self.server_time().timestamp()) - TOO_RECENT
-        return max(0, min(int(window.lo.timestamp()) - HOLD_BACK, latest))
+        return max(0, min(int(window.lo.timestamp()) - HOLD_BACK, self._now() - TOO_RECENT))
+
+    def _now(self) -> int:
+        return int(self.server_time().timestamp())
 
     def _has_newer(self, table: str, watermark: datetime) -> bool:
         unseen = int(watermark.timestamp()) - HOLD_BACK

@@ -79,7 +79,7 @@ class Api:
     """
 
     def __init__(self, http: HttpClient, url: str, login: Login, exports_per_minute: int) -> None:
-        self.http, self._url, self._login = http, f"{url.rstrip('/')}/api/v2", login
+        self.http, self._url, self._login = http, f"{url.rstrip('/').removesuffix('/api/v2')}/api/v2", login
         self._exports = http.rate_limit("exports", exports_per_minute, MINUTE)
 
     def page(self, table: str, path: str, key: str, **params: str | int) -> Answer:

@@ -68,11 +68,14 @@ def cursor_export(api: Api, table: str, begin: str | int, size: int) -> Iterator
         params = {"cursor": steps.to(answer.after_cursor)}
 
 
-def time_export(api: Api, table: str, start: int, size: int, rest_of_second: RestOfSecond) -> Iterator[Answer]:
+def time_export(
+    api: Api, table: str, start: int, size: int, rest_of_second: RestOfSecond, latest: Callable[[], int]
+) -> Iterator[Answer]:
     """All pages of `incremental/<table>` from the Unix second `start` on; some records come twice.
 
     Parameters:
         rest_of_second: gives at least the records of a second that holds more than a page.
+        latest: the last second that may be asked for now.
 
     Raises:
         BudgetSpent: its `rest` is the second to go on from.
@@ -91,6 +94,8 @@ def time_export(api: Api, table: str, start: int, size: int, rest_of_second: Res
             elif answer.end_time == start:
                 yield from rest_of_second(start)
                 start += 1
+                if start > latest():  # what follows is held back, and the next sync's
+                    return
             else:  # a page from before, repeated
                 steps.to(str(start))
         except BudgetSpent as stop:

@@ -152,6 +152,22 @@ def test_a_second_with_more_records_than_a_page_is_read_whole_and_the_export_goe
     assert asked["ticket_metric_events", "export_time"] < 20
 
 
+def test_a_large_second_that_just_became_visible_is_read_and_what_follows_is_the_next_syncs(
+    lake: ZendeskLake, sandbox: Sandbox
+) -> None:
+    lake.capture("organizations", "ticket_metric_events", page_size=100)
+    moment = datetime.fromisoformat(sandbox.health()["now"]) - timedelta(seconds=58)
+    for table, key in (("organizations", "updated_at"), ("ticket_metric_events", "time")):
+        put = [{key: (moment + timedelta(seconds=n // 150)).strftime("%Y-%m-%dT%H:%M:%SZ")} for n in range(155)]
+        sandbox.change("zendesk", "skyfit", table, put=put)
+    later(sandbox, 2.2)
+    for _ in range(2):
+        outcomes = lake.capture("organizations", "ticket_metric_events", page_size=100)
+        assert not any(outcome.failed for outcome in outcomes.values()), [o.message for o in outcomes.values()]
+        later(sandbox, 61)
+    lake.assert_is_source("organizations", "ticket_metric_events")
+
+
 def test_a_cursor_passes_through_a_second_of_any_size(lake: ZendeskLake, sandbox: Sandbox) -> None:
     stamp = int(datetime.fromisoformat(sandbox.health()["now"]).timestamp()) - 3600
     sandbox.change(
