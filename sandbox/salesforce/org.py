@@ -59,7 +59,7 @@ class Org:
         self._total_used = 0
         self.cursors_allowed = CURSORS
         self._cursors: OrderedDict[str, Cursor] = OrderedDict()
-        self._cursor_number = 0
+        self._cursor_number = self._request_number = 0
         self.deleted_at: dict[tuple[str, str], datetime] = {}
         self.lived_until = clock.start
 
@@ -115,6 +115,11 @@ class Org:
         self._used.clear()
         self._total_used = calls
         self._used.append((self.clock.now().replace(second=0, microsecond=0), calls))
+
+    def new_request_id(self) -> str:
+        """What a request is known by in the vendor's own logs. INVENTED in its form."""
+        self._request_number += 1
+        return f"{self._request_number:032x}"
 
     # -- cursors -------------------------------------------------------------------------------------------------------
 

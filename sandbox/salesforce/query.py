@@ -21,6 +21,7 @@ Bounds = tuple[str | None, str | None, bool]
 """(lo, hi, exact): lo <= text < hi; exact if the condition says nothing else."""
 
 _AFTER = "\x00"
+MOST_GROUPS = 2000
 _KINDS = {
     "datetime": "moment", "date": "date", "boolean": "boolean", "currency": "number", "double": "number",
     "percent": "number",
@@ -31,12 +32,12 @@ _NAMES = {"datetime": "dateTime"}
 
 @dataclass
 class Found:
-    """What a query answers with: records and the columns of them, or one row of aggregates."""
+    """What a query answers with: records and the columns of them, or rows of aggregates."""
 
     records: list[Record]
     columns: tuple[str, ...] = ()
     total: int | None = None
-    aggregate: dict[str, Any] | None = None
+    aggregates: list[dict[str, Any]] | None = None
 
 
 def run(table: Table, query: Query, deleted: bool) -> Found:
@@ -51,7 +52,7 @@ def run(table: Table, query: Query, deleted: bool) -> Found:
     if query.count:
         return Found([], total=min(len(records), query.limit if query.limit is not None else len(records)))
     if query.aggregates:
-        return Found([], aggregate={alias: _aggregate(table, f, name, records) for f, name, alias in query.aggregates})
+        return Found([], aggregates=_aggregates(table, query, records))
     for name, descending in reversed(order if ordered_by is None else []):
         records.sort(key=_sort_key(name), reverse=descending)
     if query.offset or query.limit is not None:
@@ -107,6 +108,29 @@ def _sort_key(name: str) -> Callable[[Record], tuple[bool, Any]]:
         return True, value.casefold() if isinstance(value, str) and name != "Id" else value
 
     return key
+
+
+def _aggregates(table: Table, query: Query, records: list[Record]) -> list[dict[str, Any]]:
+    groups: dict[str, list[Record]] = {"": records}
+    if query.days_of is not None:
+        name = _known(table, query.days_of).name
+        groups = {}
+        for record in records:
+            groups.setdefault(record[name][:10], []).append(record)
+    elif any(function == "DAY_ONLY" for function, _, _ in query.aggregates or ()):
+        raise SoqlError("MALFORMED_QUERY", "Field must be grouped or aggregated: DAY_ONLY")
+    descending = bool(query.order and query.order[0][1])
+    found = [
+        {
+            alias: day if function == "DAY_ONLY" else _aggregate(table, function, name, grouped)
+            for function, name, alias in query.aggregates or ()
+        }
+        for day, grouped in sorted(groups.items(), reverse=descending)
+    ]
+    if query.limit is None and len(found) > MOST_GROUPS:
+        message = "aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch"
+        raise SoqlError("EXCEEDED_ID_LIMIT", message)
+    return found[: query.limit]
 
 
 def _aggregate(table: Table, function: str, name: str, records: list[Record]) -> Any:

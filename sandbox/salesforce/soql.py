@@ -1,7 +1,7 @@
 """SOQL: text in, a `Query` out. What it means to the records is in `query.py`.
 
-Known: a list of fields, `FIELDS(...)`, COUNT(), MIN / MAX / COUNT of a field; WHERE with AND, OR, NOT, parentheses, =
-!= <> < <= > >= LIKE IN NOT IN; ORDER BY with ASC / DESC and NULLS; LIMIT; OFFSET. No relationships, no GROUP BY.
+Known: a list of fields, `FIELDS(...)`, COUNT(), MIN / MAX / COUNT of a field, GROUP BY DAY_ONLY(...); WHERE with AND,
+OR, NOT, parentheses, = != <> < <= > >= LIKE IN NOT IN; ORDER BY with ASC / DESC and NULLS; LIMIT; OFFSET. No relationships.
 """
 
 import re
@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-AGGREGATES = ("COUNT", "MIN", "MAX")
+AGGREGATES = ("COUNT", "MIN", "MAX", "DAY_ONLY")
 Kind = Literal["string", "moment", "date", "number", "boolean", "null"]
 
 
@@ -76,6 +76,8 @@ class Query:
     """SELECT COUNT() FROM ..."""
     aggregates: list[tuple[str, str, str]] | None = None
     """(function, field, alias)"""
+    days_of: str | None = None
+    """GROUP BY DAY_ONLY(this field)"""
 
 
 def wire(moment: datetime) -> str:
@@ -145,6 +147,8 @@ class _Parser:
         query = Query(fields, self._next("word")[1], count=count, aggregates=aggregates or None)
         if self._take("WHERE"):
             query.where = self._either()
+        if self._take("GROUP", "BY"):
+            query.days_of = self._day_only()
         if self._take("ORDER", "BY"):
             query.order = self._order()
         if self._take("LIMIT"):
@@ -184,10 +188,16 @@ class _Parser:
                     raise SoqlError("MALFORMED_QUERY", message)
                 return fields, False, aggregates
 
+    def _day_only(self) -> str:
+        self._must("DAY_ONLY", "(")
+        field = self._next("word")[1]
+        self._must(")")
+        return field
+
     def _order(self) -> list[tuple[str, bool]]:
         order = []
         while True:
-            field = self._next("word")[1]
+            field = self._day_only() if self._peek() == "DAY_ONLY" else self._next("word")[1]
             descending = self._take("DESC")
             if not descending:
                 self._take("ASC")

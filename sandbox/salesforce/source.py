@@ -168,6 +168,7 @@ class SalesforceSource:
         except SoqlError as refusal:
             answer = Answer(error(400, refusal.code, str(refusal)), method=handler.__name__.lstrip("_"), failed=True)
         answer.response.headers["Sforce-Limit-Info"] = f"api-usage={org.used_requests()}/{org.daily_requests}"
+        answer.response.headers["X-SFDC-Request-Id"] = org.new_request_id()
         return answer
 
     async def _deliver(self, tenant: str, answer: Answer) -> Response:
@@ -198,10 +199,10 @@ class SalesforceSource:
         if found.total is not None:
             body = b'{"totalSize":%d,"done":true,"records":[]}' % found.total
             return Answer(Response(body, media_type=JSON), table.entity, method)
-        if found.aggregate is not None:
-            row = {"attributes": {"type": "AggregateResult"}} | found.aggregate
-            said = {"totalSize": 1, "done": True, "records": [row]}
-            return Answer(Response(orjson.dumps(said), media_type=JSON), table.entity, method, 1)
+        if found.aggregates is not None:
+            rows = [{"attributes": {"type": "AggregateResult"}} | row for row in found.aggregates]
+            said = {"totalSize": len(rows), "done": True, "records": rows}
+            return Answer(Response(orjson.dumps(said), media_type=JSON), table.entity, method, len(rows))
         batch = _batch_size(request)
         locator = ""
         if len(found.records) > batch:

@@ -287,6 +287,7 @@ def test_windows_orders_and_conditions_find_what_a_scan_finds(client: Client) ->
         ("SELECT Id FROM Account WHERE SystemModstamp > '2026-01-01T00:00:00Z'", "INVALID_FIELD"),
         ("SELECT Id FROM Account WHERE Name = 7", "INVALID_FIELD"),
         ("SELECT Id, Id FROM Account", "INVALID_FIELD"),
+        ("SELECT DAY_ONLY(CreatedDate), COUNT(Id) FROM Account", "MALFORMED_QUERY"),
         ("SELECT Id FROM Account WHERE", "MALFORMED_QUERY"),
         ("SELECT Id FROM Account WHERE Name = 'x", "MALFORMED_QUERY"),
         ("SELECT Id, FROM Account", "MALFORMED_QUERY"),
@@ -297,6 +298,17 @@ def test_windows_orders_and_conditions_find_what_a_scan_finds(client: Client) ->
 )
 def test_queries_are_refused_as_salesforce_refuses_them(client: Client, text: str, code: str) -> None:
     assert client.error(text) == (400, code)
+
+
+def test_a_query_counts_by_day(client: Client) -> None:
+    days = Counter(row["SystemModstamp"][:10] for row in client.truth("opportunity"))
+    text = (
+        "SELECT DAY_ONLY(SystemModstamp) d, COUNT(Id) n FROM Opportunity GROUP BY DAY_ONLY(SystemModstamp) "
+        "ORDER BY DAY_ONLY(SystemModstamp) DESC LIMIT 50"
+    )
+    found = client.query(text, "queryAll")
+    assert [(row["d"], row["n"]) for row in found] == sorted(days.items(), reverse=True)[:50]
+    assert found[0]["attributes"] == {"type": "AggregateResult"}
 
 
 def test_moments_are_read_with_any_zone() -> None:
