@@ -173,7 +173,7 @@ class Seed:
     # -- opportunities -------------------------------------------------------------------------------------------------
 
     def import_moment(self, number: int) -> str | None:
-        """Every fourth block of opportunities was updated in bulk and shares one SystemModstamp."""
+        """Every fourth block of opportunities was updated (or created) in bulk and shares one SystemModstamp."""
         block = number // self.block
         if block % 4 or self.total < 4:
             return None
@@ -190,8 +190,9 @@ class Seed:
         modified = max(created, self.moment(random, deal.age_days * random.random()))
         owner = self.owner(random)
         values = self.opportunity_values(deal, random, owner, created) | self.stamps(created, modified, owner)
-        if (imported := self.import_moment(number)) is not None and imported >= values["CreatedDate"]:
+        if (imported := self.import_moment(number)) is not None:
             values |= {"LastModifiedDate": imported, "LastModifiedById": self.users[0], "SystemModstamp": imported}
+            values["CreatedDate"] = min(values["CreatedDate"], imported)
         elif random.random() < 0.05:
             values["SystemModstamp"] = second(min(self.start, modified + timedelta(hours=30)))
         self._spoil(number, values)
