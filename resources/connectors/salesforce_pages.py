@@ -1,0 +1,310 @@
+"""Which records of an object are asked for: by time, by id, or all of them.
+
+A query's result is a snapshot that Salesforce hands out batch by batch, one after the other. So a long span of time is cut
+into pieces of one batch each, by counting the records of each day beforehand, and the pieces are read side by side; only
+a day of more records than a batch needs a cursor. Where a cursor is lost, reading goes on behind the last record.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
+from typing import Any
+
+from resources.connectors import json_text
+from resources.connectors.base import BudgetSpent, Page, PermanentError, SourceError, TableSchema
+from resources.connectors.salesforce_rest import Batch, CursorExpired, FieldGone, QueryTimeout, Rest
+from resources.connectors.windows import Span, Step
+
+log = logging.getLogger(__name__)
+
+ID = "Id"
+LONGEST_COLUMNS = 13_000
+LONGEST_LISTS = 15_000
+"""Characters of a column list, and of it and a list of ids, in an address: Salesforce takes 16,384 for address and headers."""
+
+ID_LENGTH = len("'001000000000000AAA',")
+
+COUNT_BEYOND = timedelta(days=2)
+"""A shorter span is read without counting first."""
+
+MOST_DAYS = 2000
+"""Groups that one aggregate query may answer with."""
+
+OLDEST = datetime(1999, 1, 1, tzinfo=UTC)
+"""Before there was Salesforce."""
+
+CURSORS = 8
+"""A user may have ten open; the oldest goes when another is opened."""
+
+REPEATS = 3
+"""So often a batch is asked for whose answer is the one before it."""
+
+SMALLEST_SPAN = timedelta(hours=1)
+"""A query over less that still times out is not halved again."""
+
+
+class PageReader:
+    """Reads one object. Safe to use from many threads.
+
+    Parameters:
+        page_size: records a batch.
+        cursors: bounds the cursors that are open at the same time, over all tables.
+    """
+
+    def __init__(self, rest: Rest, schema: TableSchema, page_size: int, cursors: threading.Semaphore) -> None:
+        self._rest, self._schema, self._size, self._cursors = rest, schema, page_size, cursors
+        self._stamp = schema.modified_column
+        self._parts = self._split([column.name for column in schema.columns])
+        self._lock = threading.Lock()
+
+    # -- by time -------------------------------------------------------------------------------------------------------
+
+    def plan(self, span: Span, now: datetime) -> list[Span]:
+        """`span` in pieces of about one batch, the largest first; as it is if it is short, or Salesforce does not count."""
+        if min(span.hi or now, now) - (span.lo or OLDEST) <= COUNT_BEYOND:
+            return [span]
+        day = f"DAY_ONLY({self._stamp})"
+        where = _where(self._bounds(span))
+        soql = f"SELECT {day} d, COUNT(Id) n FROM {self._schema.source_name}{where}"
+        soql += f" GROUP BY {day} ORDER BY {day} DESC LIMIT {MOST_DAYS}"
+        try:
+            found = self._rest.query(soql, self._schema.table, self._schema.source_name)
+            counts = [(date.fromisoformat(row["d"]), int(row["n"])) for row in map(_decoded, found.records)]
+        except BudgetSpent:
+            raise
+        except (SourceError, KeyError, TypeError, ValueError) as error:
+            # Some objects cannot be counted by day, and the largest may take too long.
+            names = self._rest.http.names(self._schema.table)
+            log.info("reading without counting first: %s", error, extra=names)
+            return [span]
+        pieces: list[tuple[int, Span]] = []
+        begin, records = span.lo, 0
+        for counted, number in sorted(counts):
+            if records and records + number > self._size:
+                midnight = datetime.combine(counted, time(), UTC)
+                pieces.append((records, Span(begin, midnight)))
+                begin, records = midnight, 0
+            records += number
+        pieces.append((records, Span(begin, span.hi)))
+        return [piece for _, piece in sorted(pieces, key=lambda piece: -(piece[0] // self._size))]
+
+    def read(self, span: Span) -> Iterator[Step]:
+        """One span by ascending time, for `windows.read_side_by_side`."""
+        try:
+            yield from self._read(span)
+        except QueryTimeout:
+            begin, end = span.lo or OLDEST, span.hi or datetime.now(UTC)
+            if end - begin <= SMALLEST_SPAN:
+                raise
+            middle = begin + (end - begin) / 2
+            yield from self.read(Span(span.lo, middle))
+            yield from self.read(Span(middle, span.hi))
+
+    def _read(self, span: Span) -> Iterator[Step]:
+        stamp = self._stamp or ""
+        for batch in self._batches(self._bounds(span), [stamp, ID]):
+            if not batch.records:
+                continue
+            began, reached = (_moment(_decoded(batch.records[place])[stamp]) for place in (0, -1))
+            if reached < began:
+                raise PermanentError(f"{self._where}: the server does not keep the order by {stamp}.")
+            yield Step(Page(self._complete(batch.records), batch.read_at), began, reached, batch.more is None)
+
+    def _bounds(self, span: Span) -> list[str]:
+        """A bound inside a second is widened to the whole second, which is how Salesforce stamps."""
+        hi = span.hi + timedelta(seconds=1) if span.hi and span.hi.microsecond else span.hi
+        lower = [f"{self._stamp} >= {_second(span.lo)}"] if span.lo else []
+        return lower + ([f"{self._stamp} < {_second(hi)}"] if hi else [])
+
+    # -- others --------------------------------------------------------------------------------------------------------
+
+    def all(self) -> Iterator[Page]:
+        """Every record, by ascending id."""
+        for batch in self._batches([], [ID]):
+            yield Page(self._complete(batch.records), batch.read_at)
+
+    def of_ids(self, ids: Iterable[str]) -> Iterator[Page]:
+        """These records, where they are still there."""
+        good = (value for value in ids if value.isalnum() and value.isascii())
+        length = max(sum(len(name) + 1 for name in part) for part in self._parts)
+        while some := list(islice(good, min(self._size, (LONGEST_LISTS - length) // ID_LENGTH))):
+            yield self._of_ids(some)
+
+    def listed(self) -> Iterator[list[tuple[str, str | None]]]:
+        """Ids and modification times of all records that are not in the recycle bin, by ascending id."""
+        columns = [ID, self._stamp] if self._stamp else [ID]
+        for batch in self._batches([], [ID], columns, deleted=False):
+            records = map(_decoded, batch.records)
+            yield [(record[ID], record.get(self._stamp) if self._stamp else None) for record in records]
+
+    def has_newer(self, moment: datetime) -> bool:
+        """Whether a record was modified at `moment` or later."""
+        soql = f"SELECT Id FROM {self._schema.source_name} WHERE {self._stamp} >= {_second(moment)} LIMIT 1"
+        return bool(self._rest.query(soql, self._schema.table, self._schema.source_name).records)
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _where(self) -> str:
+        return self._rest.http.where(self._schema.table)
+
+    def _split(self, columns: Sequence[str]) -> list[list[str]]:
+        """The columns in lists that fit into an address, each with the id and the modification time."""
+        always = [ID] + ([self._stamp] if self._stamp else [])
+        parts, length = [list(always)], 0
+        for name in (name for name in columns if name not in always):
+            if length + len(name) + 1 > LONGEST_COLUMNS:
+                parts.append(list(always))
+                length = 0
+            parts[-1].append(name)
+            length += len(name) + 1
+        return parts
+
+    def _ask(
+        self, part: int, conditions: Sequence[str], order: Sequence[str] = (), columns: Sequence[str] = (), deleted: bool = True
+    ) -> Batch:  # fmt: skip
+        parts = self._parts
+        if part >= len(parts):
+            return Batch([], 0, None, datetime.now(UTC))
+        soql = f"SELECT {','.join(columns or parts[part])} FROM {self._schema.source_name}{_where(conditions)}"
+        soql += f" ORDER BY {','.join(order)}" if order else ""
+        try:
+            return self._rest.query(soql, self._schema.table, self._schema.source_name, deleted)
+        except FieldGone:
+            # Another page's thread may have found out first.
+            if not self._drop_lost_fields(parts):
+                raise
+        return self._ask(part, conditions, order, columns, deleted)
+
+    def _batches(
+        self, conditions: list[str], order: list[str], columns: Sequence[str] = (), part: int = 0, deleted: bool = True
+    ) -> Iterator[Batch]:
+        """A result's batches in their order; where its cursor is lost, those of a new query for what comes after."""
+        table = self._schema.table
+        batch = self._ask(part, conditions, order, columns, deleted)
+        if batch.more is None:
+            yield batch
+            return
+        with self._cursors:
+            while True:
+                yield batch
+                if batch.more is None:
+                    return
+                try:
+                    batch = self._following(batch.more)
+                except CursorExpired as error:
+                    log.info("asking anew behind the last record: %s", error, extra=self._rest.http.names(table))
+                    last = _decoded(batch.records[-1])
+                    batch = self._ask(part, [*conditions, _after(order, last)], order, columns, deleted)
+
+    def _following(self, path: str) -> Batch:
+        for _ in range(REPEATS):
+            batch = self._rest.more(path, self._schema.table, self._schema.source_name)
+            if batch.more != path:  # else it is the batch before once more
+                return batch
+        raise CursorExpired(f"{self._where}: the server repeats a batch")
+
+    def _drop_lost_fields(self, asked: list[list[str]]) -> bool:
+        """Go on without the fields of `asked` that vanished since the schema was read; False if none did."""
+        schema = self._schema
+        there = {field["name"] for field in self._rest.describe(schema.source_name, schema.table)["fields"]}
+        with self._lock:
+            if self._parts is not asked:
+                return True
+            known = list(dict.fromkeys(name for part in self._parts for name in part))
+            lost = [name for name in known if name not in there]
+            if lost:
+                log.warning("%s: the source lost %s; reading on without", self._where, ", ".join(lost))
+                self._parts = self._split([name for name in known if name in there])
+        return bool(lost)
+
+    # -- more columns than fit into an address -------------------------------------------------------------------------
+
+    def _complete(self, records: list[Any]) -> list[Any]:
+        """The records with the columns of all parts."""
+        if len(self._parts) == 1 or not records:
+            return records
+        found = [_decoded(record) for record in records]
+        order = [self._stamp, ID] if self._stamp else [ID]
+        within = [_between(order, found[0], found[-1])]
+        for part in range(1, len(self._parts)):
+            rest = (_decoded(record) for batch in self._batches(within, order, part=part) for record in batch.records)
+            found = self._joined(found, rest)
+        # What moved meanwhile is read again; what moves all the time has a stamp that the next sync asks for.
+        there = {record[ID] for record in found}
+        moved = [record[ID] for record in map(_decoded, records) if record[ID] not in there]
+        return found + [record for page in self.of_ids(moved) for record in page.records]
+
+    def _of_ids(self, ids: list[str]) -> Page:
+        listed = "Id IN ('" + "','".join(ids) + "')"
+        batch = self._ask_all(0, listed)
+        found, read_at = batch.records, batch.read_at
+        for part in range(1, len(self._parts)):
+            found = self._joined(map(_decoded, found), map(_decoded, self._ask_all(part, listed).records))
+        return Page(found, read_at)
+
+    def _ask_all(self, part: int, condition: str) -> Batch:
+        batches = list(self._batches([condition], [ID], part=part))
+        records = [record for batch in batches for record in batch.records]
+        return Batch(records, len(records), None, batches[0].read_at)
+
+    def _joined(self, some: Iterable[dict[str, Any]], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Both halves of the records that did not change between them."""
+        by_id = {record[ID]: record for record in others}
+        joined = []
+        for record in some:
+            other = by_id.get(record[ID])
+            if other is not None and (self._stamp is None or other[self._stamp] == record[self._stamp]):
+                joined.append({**record, **other})
+        return joined
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return " WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _literal(name: str, record: dict[str, Any]) -> str:
+    return f"'{record[ID]}'" if name == ID else _second(_moment(record[name]), exact=True)
+
+
+def _after(order: Sequence[str], last: dict[str, Any]) -> str:
+    """The condition for records behind `last` in this order of (stamp, id) or id."""
+    *first, _ = order
+    behind = f"Id > {_literal(ID, last)}"
+    for name in first:
+        value = _literal(name, last)
+        behind = f"{name} >= {value} AND ({name} > {value} OR ({name} = {value} AND {behind}))"
+    return f"({behind})"
+
+
+def _between(order: Sequence[str], first: dict[str, Any], last: dict[str, Any]) -> str:
+    """The condition for the records from `first` to `last`, both included, in this order."""
+    *stamps, _ = order
+    if not stamps:
+        return f"Id >= {_literal(ID, first)} AND Id <= {_literal(ID, last)}"
+    name, low, high = stamps[0], _literal(stamps[0], first), _literal(stamps[0], last)
+    lower = f"({name} > {low} OR ({name} = {low} AND Id >= {_literal(ID, first)}))"
+    return f"{lower} AND ({name} < {high} OR ({name} = {high} AND Id <= {_literal(ID, last)}))"
+
+
+def _second(moment: datetime, exact: bool = False) -> str:
+    """A moment as SOQL writes it. `exact`: with its milliseconds.
+
+    Raises:
+        ValueError: `moment` has no zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone")
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{moment.microsecond // 1000:03d}Z" if exact and moment.microsecond else f"{text}Z"
+
+
+def _moment(text: str) -> datetime:
+    """The moment that a record's text names."""
+    return datetime.fromisoformat(text)
+
+
+def _decoded(record: Any) -> dict[str, Any]:
+    return json_text.decode(record) if isinstance(record, bytes) else record
