@@ -1,8 +1,8 @@
-"""How many requests AWS takes: a rate per service and account, and a number a day.
+"""How many requests AWS takes: rates per account, and for Partner Central a number a day.
 
-Partner Central documents 10 reads a second and 100,000 in a rolling 24 hours per partner account (developer guide, "Quotas").
-INVENTED: how much of a burst the rate forgives, that the benefits and Marketplace services count the same way, and that the
-24 hours are the sandbox's own, which `advance` moves.
+AWS documents, for an account: Partner Central's selling reads 10 a second together and 100,000 in a rolling 24 hours; the
+Marketplace operations each a rate of its own. INVENTED: how much of a burst a rate forgives, the benefits' rate, and that the 24
+hours are the sandbox's own, which `advance` moves.
 """
 
 import time
@@ -52,3 +52,36 @@ class Limit:
         self.per_second, self.per_day = per_second, per_day
         self.burst = burst if burst is not None else max(1.0, per_second or 1.0)
         self.at, self.used = None, []
+
+
+RATES = {
+    "partnercentral-selling": (10.0, 100_000), "partnercentral-benefits": (10.0, None), "ListEntities": (10.0, None),
+    "DescribeEntity": (20.0, None), "SearchAgreements": (5.0, None), "DescribeAgreement": (5.0, None),
+    "GetAgreementTerms": (10.0, None), "GetAgreementEntitlements": (10.0, None),
+}  # fmt: skip
+"""What a limit is about, a service or an operation -> requests a second, and a day."""
+
+
+class Limits:
+    """All of an account's."""
+
+    def __init__(self) -> None:
+        self.by_name = {name: Limit(per_second, per_day=per_day) for name, (per_second, per_day) in RATES.items()}
+
+    def take(self, service: str, operation: str, now: float) -> bool:
+        """Whether a request is let through."""
+        return self.by_name[operation if operation in self.by_name else service].take(now)
+
+    def change(self, name: str | None, per_second: float | None, burst: float | None, per_day: int | None) -> None:
+        """Other numbers for one limit, or for all.
+
+        Raises:
+            KeyError: there is no limit of that name.
+        """
+        for limit in [self.by_name[name]] if name else self.by_name.values():
+            limit.change(per_second, burst, per_day)
+
+    def describe(self) -> dict[str, dict[str, float | None]]:
+        """Name -> numbers."""
+        return {name: {"per_second": limit.per_second, "burst": limit.burst, "per_day": limit.per_day}
+                for name, limit in self.by_name.items()}  # fmt: skip

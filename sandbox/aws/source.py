@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.aws import marketplace, selling
 from sandbox.aws.feed import COLUMNS
-from sandbox.aws.limits import Limit
+from sandbox.aws.limits import Limits
 from sandbox.aws.living import Life
 from sandbox.aws.moments import iso, nanos
 from sandbox.aws.services import NAMES, operation, targets, validate
@@ -63,7 +63,7 @@ class AwsSource:
         world = World(TENANT, options.seed, companies=max(8, round(24 * options.scale)))
         self.shop = build(world, context.clock.start, options.amount(80), folder, context.identities)
         self.life = Life(self.shop)
-        self.limits = {service: Limit() for service in NAMES}
+        self.limits = Limits()
         self.forbidden: set[str] = set()
         self.pages: dict[str, bytes] = {}
         """The last good page of each listing, for the fault that repeats it."""
@@ -205,7 +205,7 @@ class AwsSource:
             raise Refused(
                 "AccessDeniedException", f"User: {who} is not authorized to perform: {_action(service, name)}"
             )
-        if not self.limits[service].take(self.context.clock.now().timestamp()):
+        if not self.limits.take(service, name, self.context.clock.now().timestamp()):
             raise Refused("ThrottlingException", "Rate exceeded")
         if not isinstance(given, dict):
             raise Refused("SerializationException", "The body is no JSON object.")
@@ -236,18 +236,20 @@ class AwsSource:
     # -- controls ------------------------------------------------------------------------------------------------------
 
     async def _limits(self, request: Request) -> Response:
-        """POST `{"service": null, "per_second": 10, "burst": 100, "per_day": 100000}`: nulls lift a limit; GET tells them."""
+        """POST `{"about": null, "per_second": 10, "burst": 100, "per_day": 100000}`: nulls lift a limit (`about` null: all of them),
+        see `limits.RATES` for the names; GET tells them."""
         if request.method == "POST":
             body = await request.json()
-            unknown = set(body) - {"service", "per_second", "burst", "per_day"}
-            if unknown or body.get("service") not in (None, *NAMES):
-                return Response(f"unknown: {sorted(unknown) or body['service']}", 400)
-            for service, limit in self.limits.items():
-                if body.get("service") in (None, service):
-                    limit.change(body.get("per_second"), body.get("burst"), body.get("per_day"))
-        told = {service: {"per_second": limit.per_second, "burst": limit.burst, "per_day": limit.per_day}
-                for service, limit in self.limits.items()}  # fmt: skip
-        return Response(orjson.dumps(told), media_type="application/json")
+            about = body.pop("about", None)
+            try:
+                self.limits.change(
+                    about, body.pop("per_second", None), body.pop("burst", None), body.pop("per_day", None)
+                )
+            except KeyError:
+                return Response(f"no limit about {about!r}", 400)
+            if body:
+                return Response(f"unknown: {', '.join(body)}", 400)
+        return Response(orjson.dumps(self.limits.describe()), media_type="application/json")
 
     async def _rights(self, request: Request) -> Response:
         """`{"operation": "ListBenefitApplications", "allow": false}` takes a right away, `true` gives it back."""

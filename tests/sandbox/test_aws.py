@@ -495,14 +495,14 @@ def test_the_rate_and_the_day_are_limited() -> None:
 
 
 def test_throttling_is_on_unless_it_is_lifted(sandbox: Sandbox, clients: Clients) -> None:
-    control(sandbox, "limits", service="partnercentral-selling", per_second=0.001, burst=2)
+    control(sandbox, "limits", about="partnercentral-selling", per_second=0.001, burst=2)
     selling = clients("partnercentral-selling")
     for _ in range(2):
         selling.list_solutions(Catalog="AWS")
     answer = refusal(lambda: selling.list_solutions(Catalog="AWS"))
     assert (answer["Error"]["Code"], answer["Error"]["Message"]) == ("ThrottlingException", "Rate exceeded")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
-    control(sandbox, "limits", service="marketplace-catalog", per_second=0.001, burst=0)
+    control(sandbox, "limits", about="ListEntities", per_second=0.001, burst=0)
     answer = raw(sandbox, "marketplace-catalog", "list_entities", Catalog="AWSMarketplace", EntityType="SaaSProduct")
     assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == ("ThrottlingException", 429)
     control(sandbox, "limits")
