@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import Field, model_validator
 
 from lake_config import HttpUrl, Secret, SourceSettings
@@ -289,6 +290,10 @@ class AwsAccount:
         begin = self._clock()
         try:
             getattr(client, operation)(**parameters)
+            if not _is_object(call.body):
+                raise TryAgain(
+                    f"{operation} was answered with something that is no whole JSON object (cut, or a proxy's page)"
+                )
             return Answer(call.body, call.read_at)
         except ClientError as error:
             asked = Asked(self.where(table), operation, self.keys, call.tries)
@@ -313,6 +318,18 @@ class AwsAccount:
             used = Usage(call.tries, max(0, call.tries - 1), len(call.body), self._clock() - begin)
             with self._lock:
                 self._usage[table or ""] += used
+
+
+def _is_object(body: bytes) -> bool:
+    """Whether an answer came whole. botocore takes a cut body, and a page of HTML, for an answer with nothing in it."""
+    try:
+        return body.lstrip()[:1] == b"{" and bool(msgspec.json.decode(body, type=msgspec.Raw))
+    except msgspec.MsgspecError:
+        pass
+    try:
+        return isinstance(json_text.decode(body), dict)
+    except ValueError:
+        return False
 
 
 def _safe(error: Exception) -> str:

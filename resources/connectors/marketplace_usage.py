@@ -21,7 +21,6 @@ TYPES: dict[str, ColumnType] = {
     "timestamp": "timestamp",
     "sent_at": "timestamp",
     "quantity": "decimal",
-    "allocations": "json",
 }
 """Of columns whose names are known; all others are text."""
 

@@ -65,8 +65,8 @@ class AwsSource:
         self.life = Life(self.shop)
         self.limits = Limits()
         self.forbidden: set[str] = set()
-        self.pages: dict[str, bytes] = {}
-        """The last good page of each listing, for the fault that repeats it."""
+        self.pages: dict[str, tuple[Any, bytes, bytes]] = {}
+        """Of each listing the token asked with last, its page and the page before it, for the fault that repeats that."""
 
     # -- the story -----------------------------------------------------------------------------------------------------
 
@@ -189,9 +189,9 @@ class AwsSource:
             response, rows, failed = respond(service, answer.body), answer.rows, False
         except Refused as refused:
             response, rows, failed = refuse(service, refused), 0, True
-        own = self._words(service, name) if self.context.faults.rules else None
         if not failed and name.startswith(("List", "Search")):
-            self.pages[name] = bytes(response.body)
+            self._note_page(name, given.get("NextToken") or given.get("nextToken"), bytes(response.body))
+        own = self._words(service, name) if self.context.faults.rules else None
         return await self.context.deliver(response, tenant, entity, name or "-", rows, failed, own)
 
     def _perform(self, request: Request, body: bytes, service: str, name: str, given: Any) -> Answer:
@@ -230,14 +230,18 @@ class AwsSource:
         }  # fmt: skip
         answers = {kind: refuse(known, refused) for kind, refused in words.items()}
         if name in self.pages:
-            answers["repeat"] = respond(known, self.pages[name])
+            answers["repeat"] = respond(known, self.pages[name][2])
         return answers
+
+    def _note_page(self, name: str, token: Any, page: bytes) -> None:
+        last, current, before = self.pages.get(name, (None, page, page))
+        self.pages[name] = (token, page, before if token == last else current)
 
     # -- controls ------------------------------------------------------------------------------------------------------
 
     async def _limits(self, request: Request) -> Response:
-        """POST `{"about": null, "per_second": 10, "burst": 100, "per_day": 100000}`: nulls lift a limit (`about` null: all of them),
-        see `limits.RATES` for the names; GET tells them."""
+        """POST `{"about": null, "per_second": 10, "burst": 100, "per_day": 100000}`: a null lifts a limit (`about`: a name of
+        `limits.RATES`; null: all); GET tells them."""
         if request.method == "POST":
             body = await request.json()
             about = body.pop("about", None)
