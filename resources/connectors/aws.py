@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -214,7 +215,6 @@ class AwsAccount:
             return self._clients[service], self._generation
 
     def _new_client(self, service: str) -> Any:
-        import boto3.session
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
@@ -241,7 +241,7 @@ class AwsAccount:
         }
         try:
             if self._session is None:
-                self._session = boto3.session.Session(profile_name=settings.profile, region_name=settings.region)
+                self._session = _new_session(settings)
             client = self._session.client(service, endpoint_url=endpoint, config=config, **secrets)
         except BotoCoreError as error:
             raise PermanentError(f"{self.where()}: {_safe(error)} See {self.keys}.") from None
@@ -318,6 +318,23 @@ class AwsAccount:
             used = Usage(call.tries, max(0, call.tries - 1), len(call.body), self._clock() - begin)
             with self._lock:
                 self._usage[table or ""] += used
+
+
+@cache
+def _service_models() -> Any:
+    """Service models as botocore reads them from its files, once in a process instead of once a connector."""
+    import botocore.loaders
+
+    return botocore.loaders.create_loader()
+
+
+def _new_session(settings: AwsSettings) -> Any:
+    import boto3.session
+    import botocore.session
+
+    session = botocore.session.Session(profile=settings.profile)
+    session.register_component("data_loader", _service_models())
+    return boto3.session.Session(botocore_session=session, region_name=settings.region)
 
 
 def _is_object(body: bytes) -> bool:
