@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,8 @@ def main() -> None:
     parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    # uvicorn ends with the signal that stopped it, which would skip what stand-ins clean up
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if given.parent:
         exit_with(given.parent)
     options = Options(

@@ -228,7 +228,7 @@ def _capture(
 
     with (
         KnownVersions(lake, files) as known,
-        KnownMoments(lake, files) as moments,
+        KnownMoments(lake, [] if request.full else files) as moments,
         ParquetUnit(lake.storage, path, BRONZE_SCHEMA, distinct=DISTINCT_COLUMNS) as unit,
         Intake(known, unit, request.run_id) as intake,
     ):

@@ -1,0 +1,98 @@
+"""What an error answer of AWS means for a sync.
+
+AWS's own sentence is passed on only where it says what to do; answers without an AWS request id are somebody else's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, TransientError
+from resources.http_session import retry_after
+
+_BAD_CREDENTIALS = {
+    "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch",
+    "MissingAuthenticationTokenException", "MissingAuthenticationToken", "IncompleteSignatureException",
+    "AuthFailure", "OptInRequired",
+}  # fmt: skip
+_EXPIRED = {"ExpiredTokenException", "ExpiredToken", "RequestExpired"}
+_THROTTLED = {"ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "Throttling", "SlowDown"}
+LONGEST_SENTENCE = 300
+
+
+class Gone(PermanentError):
+    """AWS has no such record."""
+
+
+class TokenExpired(PermanentError):
+    """A listing's token is no longer good: the listing begins anew."""
+
+
+class CredentialsExpired(PermanentError):
+    """The credentials are no longer good."""
+
+
+class TryAgain(Exception):
+    """Worth another try that boto3 does not make. `wait`: seconds that the answer asks for."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked when the error came. `where`: tenant, source and table; `keys`: the source's block in `lake.yaml`; `tries`:
+    how often boto3 asked."""
+
+    where: str
+    operation: str
+    keys: str
+    tries: int
+
+
+def meaning(response: Mapping[str, Any], asked: Asked) -> Exception:
+    """The exception for an error answer.
+
+    Parameters:
+        response: of botocore's `ClientError`.
+    """
+    told, about = response.get("Error", {}), response.get("ResponseMetadata", {})
+    code, status, headers = told.get("Code", ""), about.get("HTTPStatusCode", 0), about.get("HTTPHeaders", {})
+    request = about.get("RequestId") or headers.get("x-amzn-requestid")
+    where = f"{asked.where}: {asked.operation}"
+    said = f"{code}, HTTP {status}, AWS request {request or 'none'}"
+    if code in _EXPIRED:
+        return CredentialsExpired(f"{where}: the credentials have expired ({said}). Renew what {asked.keys} names.")
+    if code in _BAD_CREDENTIALS:
+        return PermanentError(
+            f"{where}: AWS does not accept the credentials ({said}). Check {asked.keys}.access_key_id and secret_access_key."
+        )
+    if code in _THROTTLED:
+        return TransientError(
+            f"{where}: throttled {asked.tries} times ({said}). The next sync tries again; or lower {asked.keys}.max_per_second."
+        )
+    if status == 429:
+        return TryAgain(f"{asked.operation} was throttled ({said})", _wait(headers))
+    if status >= 500:
+        return TransientError(f"{where}: failed {asked.tries} times ({said}). The next sync tries again.")
+    if request is None:
+        return PermanentError(
+            f"{where}: refused with HTTP {status}, and not by AWS: a proxy, or another address than AWS's."
+        )
+    sentence = " ".join(str(told.get("Message", "")).split())[:LONGEST_SENTENCE]
+    if code.startswith("AccessDenied"):
+        return NotPermitted(
+            f"{where}: not permitted ({said}): {sentence}. Allow the action in the policy of the role or user."
+        )
+    if code == "ResourceNotFoundException":
+        return Gone(f"{where}: there is no such record ({said})")
+    if code == "UnknownOperationException":
+        return MissingAtSource(f"{where}: this endpoint has no such operation ({said}).")
+    if code == "ValidationException" and "token" in sentence.lower():
+        return TokenExpired(f"{where}: a listing's token is not accepted ({said}).")
+    return PermanentError(f"{where}: refused ({said}): {sentence}")
+
+
+def _wait(headers: Mapping[str, str]) -> float | None:
+    return retry_after({"Retry-After": headers["retry-after"]}) if "retry-after" in headers else None

@@ -1,0 +1,353 @@
+"""AWS Marketplace as a source, seen by a seller: products, agreements with their terms, metered usage.
+
+Products and agreements are listed, and only what moved is got. Members that we add to a record: `EntityId` (products); `Summary`
+(what SearchAgreements tells of an agreement), `acceptedTerms`, `ChangedAt` and `Readable` (times as texts, terms by kind, the
+product). Metered usage comes from files: AWS offers no reading of it (`marketplace_usage`).
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import Field
+
+from lake_config import Secret, SourceType, expand
+from resources.budget import Budget
+from resources.connectors import json_text
+from resources.connectors.aws import AwsAccount, AwsSettings
+from resources.connectors.aws_columns import MONEY, columns_of, output_shape
+from resources.connectors.aws_errors import Gone
+from resources.connectors.aws_reading import read_each, with_members
+from resources.connectors.base import (
+    Column,
+    ColumnType,
+    MissingAtSource,
+    NotPermitted,
+    Page,
+    TableSchema,
+    Window,
+    configured,
+)
+from resources.connectors.marketplace_usage import UsageFeed
+from resources.http import Usage
+
+log = logging.getLogger(__name__)
+
+CATALOG_API, AGREEMENT_API = "marketplace-catalog", "marketplace-agreement"
+PAGE = 50
+"""The most that any listing gives."""
+
+PRODUCT_TYPES = ("SaaSProduct", "AmiProduct", "ContainerProduct", "DataProduct", "MachineLearningProduct",
+                 "ProfessionalServicesProduct")  # fmt: skip
+TABLES = ("products", "agreements", "meter_usage")
+TOKEN = ("nextToken", "nextToken")
+
+Listed = list[tuple[str, str | None]]
+
+
+class MarketplaceSource(AwsSettings):
+    """One seller's AWS Marketplace."""
+
+    type: Literal["marketplace"] = "marketplace"
+    catalog: str = Field("AWSMarketplace", description="AWS Marketplace's own catalog")
+    product_types: tuple[str, ...] = Field(PRODUCT_TYPES, description="entity types to list as products")
+    usage: str | None = Field(None, description="the folder or object-store URL of the metering feed's CSV files")
+    usage_id: str = Field("metering_record_id", description="which column of the feed names a record")
+    usage_modified: str = Field("sent_at", description="which column of the feed tells when a record was sent")
+    usage_options: dict[str, Secret] = Field(default_factory=dict, description="for the feed's file system (fsspec)")
+    max_in_flight: int = Field(4, ge=1, le=64, description="requests under way at once, over all tables")
+    max_per_second: float | None = Field(
+        5,
+        gt=0,
+        description="requests started per second; AWS allows an account 5 DescribeAgreement and SearchAgreements",
+    )
+
+
+class MarketplaceConnector:
+    """One seller's AWS Marketplace.
+
+    Parameters:
+        name: the source instance's name in `lake.yaml`.
+        tenant: the tenant's slug.
+        budget: what the source may be asked.
+        account: the client to use; by default one with the bounds of `settings`.
+    """
+
+    type = "marketplace"
+
+    def __init__(
+        self,
+        name: str,
+        settings: MarketplaceSource,
+        tenant: str,
+        budget: Budget | None = None,
+        account: AwsAccount | None = None,
+    ) -> None:
+        self._settings = settings
+        self._aws = account or AwsAccount(tenant, name, settings, budget)
+        self._found: dict[str, dict[str, Any]] = {}
+        """Agreement -> what the last search told of it, until it is read."""
+
+    def tables(self) -> list[str]:
+        """The built-in tables (usage only where a feed is configured), or only those that configuration lists."""
+        listed = list(self._settings.tables or {})
+        if self._settings.only_listed:
+            return listed
+        own = [table for table in TABLES if table != "meter_usage" or self._settings.usage]
+        return [*own, *(table for table in listed if table not in own)]
+
+    def check(self) -> str:
+        began = time.monotonic()
+        self._ping()
+        feed = f"; {len(self._feed().files())} usage files" if self._settings.usage else ""
+        return f"AWS Marketplace, catalog {self._settings.catalog}: answered in {time.monotonic() - began:.2f} s{feed}"
+
+    def server_time(self) -> datetime:
+        if self._settings.only_listed and set(self.tables()) == {"meter_usage"}:
+            return datetime.now(UTC).replace(microsecond=0)  # files alone: AWS is not asked for anything
+        return self._aws.server_time(self._ping)
+
+    def schema(self, table: str) -> TableSchema:
+        """What botocore's models know of agreements, what product documents usually hold, and the headers of the feed's files.
+
+        Raises:
+            MissingAtSource: there is no such table, or no feed is configured.
+        """
+        if table == "products":
+            columns = PRODUCT_COLUMNS
+        elif table == "agreements":
+            columns = _agreement_columns()
+        elif table == "meter_usage":
+            columns = self._feed().columns()
+        else:
+            raise MissingAtSource(f"{self._aws.where(table)}: AWS Marketplace has the tables {', '.join(TABLES)}.")
+        options = (self._settings.tables or {}).get(table)
+        if options is not None:
+            columns = tuple(
+                column
+                for column in columns
+                if (options.include is None or column.name in options.include) and column.name not in options.exclude
+            )
+        if table == "meter_usage":
+            return TableSchema(table, "metering feed", columns, self._settings.usage_id, self._settings.usage_modified)
+        if table == "products":
+            return TableSchema(table, "entities", columns, "EntityId", "LastModifiedDate", whole=True, listed=True)
+        return TableSchema(table, "agreements", columns, "agreementId", "ChangedAt", listed=True)
+
+    def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
+        """The lines of the feed's new files. The other tables are listed."""
+        return self._feed().pages(window)
+
+    def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
+        """One request a product, two or more an agreement; several under way."""
+        if schema.table == "meter_usage":
+            yield from self._feed().of_ids(ids)
+            return
+        read = self._product if schema.table == "products" else self._agreement
+
+        def one(record_id: str) -> tuple[bytes, datetime] | None:
+            try:
+                return read(record_id)
+            except Gone:
+                return None
+
+        yield from read_each(ids, one, self._aws.at_once)
+
+    def undated(self, schema: TableSchema) -> Iterator[Page]:
+        """None: records without a time are read by every sync."""
+        return iter(())
+
+    def inventory(
+        self,
+        schema: TableSchema,
+        window: Window = Window(),  # noqa: B008
+    ) -> Iterator[Listed]:
+        if schema.table == "meter_usage":
+            return self._feed().inventory(schema.modified_column)
+        return self._listed_products() if schema.table == "products" else self._listed_agreements(window)
+
+    def has_changes(self, since: dict[str, datetime]) -> bool:
+        """A look at the feed's folder, which asks AWS nothing, and one request: an agreement that changed since. Products cannot
+        be asked but by listing them."""
+        if "meter_usage" in since and self._settings.usage:
+            files = self._feed().files()
+            if files and files[-1].changed >= since["meter_usage"]:
+                return True
+        if "agreements" in since:
+            try:
+                after = since["agreements"] - timedelta(seconds=1)
+                page = next(self._search(_filters(AfterLastUpdateTime=_bound(after)), maxResults=1))
+                return bool(page["agreementViewSummaries"])
+            except (NotPermitted, MissingAtSource) as error:
+                log.debug("cannot tell if there are changes: %s", error)
+        return False
+
+    def usage(self, table: str | None = None) -> Usage:
+        """What the source was asked for `table` so far, or altogether."""
+        return self._aws.usage(table)
+
+    def close(self) -> None:
+        self._aws.close()
+
+    # -- lists and records -------------------------------------------------------------------------------------------------
+
+    def _ping(self) -> None:
+        given = {"Catalog": self._settings.catalog, "EntityType": self._settings.product_types[0], "MaxResults": 1}
+        self._aws.call(CATALOG_API, "list_entities", None, **given)
+
+    def _feed(self) -> UsageFeed:
+        if not self._settings.usage:
+            raise MissingAtSource(
+                f"{self._aws.where('meter_usage')}: no feed is configured. Set {self._aws.keys}.usage."
+            )
+        keys = f"{self._aws.keys}.usage"
+        options = {
+            name: configured(value, f"{keys}_options.{name}") for name, value in self._settings.usage_options.items()
+        }
+        folder = expand(self._settings.usage, where=keys)
+        return UsageFeed(folder, self._settings.usage_id, self._aws.where("meter_usage"), options)
+
+    def _listed_products(self) -> Iterator[Listed]:
+        given = {"Catalog": self._settings.catalog, "MaxResults": PAGE}
+        for kind in self._settings.product_types:
+            for page in self._aws.listing(CATALOG_API, "list_entities", "products", EntityType=kind, **given):
+                yield [(one["EntityId"], one.get("LastModifiedDate")) for one in page["EntitySummaryList"]]
+
+    def _product(self, record_id: str) -> tuple[bytes, datetime]:
+        given = {"Catalog": self._settings.catalog, "EntityId": record_id}
+        answer = self._aws.call(CATALOG_API, "describe_entity", "products", **given)
+        return with_members(answer.body, EntityId=json_text.encode(record_id)), answer.read_at
+
+    def _search(self, filters: list[dict[str, Any]], **given: Any) -> Iterator[Any]:
+        given = {"catalog": self._settings.catalog, "maxResults": PAGE, "filters": filters, **given}
+        return self._aws.listing(AGREEMENT_API, "search_agreements", "agreements", TOKEN, **given)
+
+    def _listed_agreements(self, window: Window) -> Iterator[Listed]:
+        """By the time of the start, which does not change. AWS's bounds are dates "after" and "before" which to list: ours are a
+        second wider."""
+        bounds = {}
+        if window.lo is not None:
+            bounds["AfterLastUpdateTime"] = _bound(window.lo - timedelta(seconds=1))
+        if window.hi is not None:
+            bounds["BeforeLastUpdateTime"] = _bound(window.hi + timedelta(seconds=1))
+        self._found.clear()
+        sort = {"sortBy": "StartTime", "sortOrder": "ASCENDING"}
+        for page in self._search(_filters(**bounds), sort=sort):
+            summaries = page["agreementViewSummaries"]
+            self._found |= {one["agreementId"]: one for one in summaries}
+            yield [(one["agreementId"], _iso(one.get("lastUpdateTime"))) for one in summaries]
+
+    def _agreement(self, record_id: str) -> tuple[bytes, datetime]:
+        """What is known of it from the search is kept with it: only that tells when it changed, and its licences."""
+        summary = self._found.pop(record_id, None)
+        answer = self._aws.call(AGREEMENT_API, "describe_agreement", "agreements", agreementId=record_id)
+        pages = self._aws.listing(AGREEMENT_API, "get_agreement_terms", "agreements", TOKEN, agreementId=record_id)
+        terms = [term for page in pages for term in page.get("acceptedTerms") or []]
+        added = {
+            "acceptedTerms": terms,
+            "Summary": summary,
+            "ChangedAt": _iso((summary or {}).get("lastUpdateTime")),
+            "Readable": _readable(answer.value(), terms),
+        }
+        return with_members(
+            answer.body, **{name: json_text.encode(value) for name, value in added.items()}
+        ), answer.read_at
+
+
+def _filters(**more: str) -> list[dict[str, Any]]:
+    named = {"AgreementType": "PurchaseAgreement", "PartyType": "Proposer", **more}
+    return [{"name": name, "values": [value]} for name, value in named.items()]
+
+
+def _bound(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _iso(seconds: Any) -> str | None:
+    """Seconds since 1970, as this service writes times, as the text that columns take."""
+    if not isinstance(seconds, int | float):
+        return seconds if isinstance(seconds, str) else None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+TIMES = ("acceptanceTime", "startTime", "endTime")
+TERM_TIMES = ("agreementStartDate", "agreementEndDate")
+
+
+def _readable(agreement: dict[str, Any], terms: list[dict[str, Any]]) -> dict[str, Any]:
+    """What columns are made of: an agreement's times are numbers, its terms and products lists.
+
+    Returns:
+        `times`: as texts; `terms`: kind -> the first term of that kind; `resource`: the first product.
+    """
+    kinds: dict[str, Any] = {}
+    for term in terms:
+        for kind, content in term.items():
+            if isinstance(content, dict):
+                dated = {name: _iso(content[name]) for name in TERM_TIMES if name in content}
+                kinds.setdefault(kind, {**content, **dated})
+    resources = (agreement.get("proposalSummary") or {}).get("resources") or [{}]
+    return {"times": {name: _iso(agreement.get(name)) for name in TIMES}, "terms": kinds, "resource": resources[0]}
+
+
+# -- columns -----------------------------------------------------------------------------------------------------------------
+
+
+def _described(name: str, member: str, kind: ColumnType = "text") -> Column:
+    return Column(name, kind, kind, path=("DetailsDocument", "Description", member))
+
+
+PRODUCT_COLUMNS = (
+    Column("entity_id", "text", "string", path=("EntityId",)),
+    Column("entity_type", "text", "string", path=("EntityType",)),
+    Column("entity_identifier", "text", "string", "id@revision", path=("EntityIdentifier",)),
+    Column("entity_arn", "text", "string", path=("EntityArn",)),
+    Column("last_modified_date", "timestamp", "string", path=("LastModifiedDate",)),
+    _described("product_title", "ProductTitle"), _described("product_code", "ProductCode"),
+    _described("visibility", "Visibility"), _described("product_state", "ProductState"), _described("sku", "Sku"),
+    _described("manufacturer", "Manufacturer"), _described("short_description", "ShortDescription"),
+    _described("long_description", "LongDescription"), _described("highlights", "Highlights", "texts"),
+    _described("search_keywords", "SearchKeywords", "texts"), _described("categories", "Categories", "texts"),
+    Column("dimensions", "json", "json", path=("DetailsDocument", "Dimensions")),
+    Column("regions", "texts", "json", path=("DetailsDocument", "RegionAvailability", "Regions")),
+    Column("targeting", "json", "json", path=("DetailsDocument", "Targeting")),
+    Column("support_description", "text", "json", path=("DetailsDocument", "SupportInformation", "Description")),
+    Column("delivery_options", "json", "json", path=("DetailsDocument", "Versions")),
+)  # fmt: skip
+"""A product's document has no published shape; these are the members of the usual ones. All of it is in `raw_data`."""
+
+
+def _agreement_columns() -> tuple[Column, ...]:
+    described = columns_of(output_shape(AGREEMENT_API, "DescribeAgreement"), prefixes={
+        ("proposalSummary",): "", ("proposalSummary", "resources"): None, ("estimatedCharges",): "",
+        **{(name,): None for name in TIMES},
+    })  # fmt: skip
+    readable = ("Readable",)
+    accepted = output_shape(AGREEMENT_API, "GetAgreementTerms").members["acceptedTerms"].member
+    return (
+        *described,
+        *(_time(name) for name in TIMES),
+        Column("last_update_time", "timestamp", "timestamp", path=("ChangedAt",)),
+        Column("product_id", "text", "string", path=(*readable, "resource", "id")),
+        Column("product_type", "text", "string", path=(*readable, "resource", "type")),
+        Column("entitlements", "json", "list", path=("Summary", "entitlements")),
+        Column("accepted_terms", "json", "list", path=("acceptedTerms",)),
+        *(_term(column) for column in columns_of(accepted, (*readable, "terms"), {(*readable, "terms"): ""})),
+    )  # fmt: skip
+
+
+def _time(name: str) -> Column:
+    readable = f"{name.removesuffix('Time').lower()}_time"
+    return Column(readable, "timestamp", "timestamp", path=("Readable", "times", name))
+
+
+def _term(column: Column) -> Column:
+    """Prices are texts of numbers, too."""
+    if column.name.endswith("_price"):
+        return Column(column.name, "decimal", column.source_type, column.label, path=column.path, sql_type=MONEY)
+    return column
+
+
+SOURCE = SourceType("marketplace", MarketplaceSource, MarketplaceConnector)
