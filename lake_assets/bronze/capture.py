@@ -225,6 +225,7 @@ def _capture(
     cursor = state.cursor
     stop: BudgetSpent | None = None
     asked_for = (request.ids or {}).get(schema.table)
+    first = not files and not request.sweep and asked_for is None
 
     with (
         KnownVersions(lake, files) as known,
@@ -239,9 +240,10 @@ def _capture(
             read_at = clock.at(page.read_at)
             captured = encode_records(page.records, schema, read_at)
             asking.note(captured)
-            if deleted := [str(record_id) for record_id in page.deleted_ids]:
+            deleted = [str(record_id) for record_id in page.deleted_ids]
+            if deleted:
                 captured = pa.concat_tables([captured, tombstones(deleted, schema, read_at)])
-            intake.add(captured)
+            intake.add(captured, all_new=page.distinct and first and not deleted)
             cursor = page.cursor or cursor
             outcome.rows_read += captured.num_rows
             on_rows(captured.num_rows)

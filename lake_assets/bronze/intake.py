@@ -25,6 +25,8 @@ class Intake:
     def __init__(self, known: KnownVersions, unit: ParquetUnit, run_id: str) -> None:
         self._known, self._unit, self._run_id = known, unit, run_id
         self._pending: list[pa.Table] = []
+        self._pending_rows = 0
+        self._all_new = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bronze-intake")
         self._under_way: deque[Future[None]] = deque()
         self.added = self.deleted = 0
@@ -35,15 +37,24 @@ class Intake:
     def __exit__(self, *exc: object) -> None:
         self._pool.shutdown(wait=True)
 
-    def add(self, captured: pa.Table) -> None:
+    def add(self, captured: pa.Table, all_new: bool = False) -> None:
         """Take a table of `rows.CAPTURED`.
+
+        Parameters:
+            all_new: the lake holds none of these records, none comes twice, and nobody will ask what is known of them: they are
+                neither compared nor remembered, so that a first sync of many millions takes no more time a row, and no more
+                memory.
 
         Raises:
             OSError: an earlier batch could not be written.
         """
         if captured.num_rows:
+            if all_new != self._all_new and self._pending:
+                self._start()
+            self._all_new = all_new
             self._pending.append(captured)
-            if sum(table.num_rows for table in self._pending) >= BATCH_ROWS:
+            self._pending_rows += captured.num_rows
+            if self._pending_rows >= BATCH_ROWS:
                 self._start()
 
     def settle(self) -> KnownVersions:
@@ -59,16 +70,20 @@ class Intake:
 
     def _start(self) -> None:
         self._wait(BATCHES_WAITING)
-        batch, self._pending = pa.concat_tables(self._pending), []
-        self._under_way.append(self._pool.submit(self._put, batch))
+        batch, self._pending, self._pending_rows = pa.concat_tables(self._pending), [], 0
+        self._under_way.append(self._pool.submit(self._put, batch, self._all_new))
 
     def _wait(self, batches: int) -> None:
         """Until no more than so many batches are left."""
         while len(self._under_way) > batches:
             self._under_way.popleft().result()
 
-    def _put(self, batch: pa.Table) -> None:
-        fresh, unheld = self._known.new_rows(last_of_each(batch), self._run_id)
+    def _put(self, batch: pa.Table, all_new: bool) -> None:
+        if all_new:
+            fresh = self._known.first_rows(batch, self._run_id)
+            unheld = fresh.num_rows
+        else:
+            fresh, unheld = self._known.new_rows(last_of_each(batch), self._run_id)
         self.added += unheld
         self.deleted += fresh["change_type"].to_pylist().count("delete")
         if fresh.num_rows:

@@ -91,11 +91,19 @@ class KnownVersions:
         ).to_arrow_table()
         connection.unregister("page")
         rows = page if fresh.num_rows == page.num_rows else page.take(fresh["place"])
-        for name in ("id", "source_modified_at", "ingested_at"):
-            rows = rows.append_column(name, fresh[name])
-        rows = rows.append_column("sync_batch_id", pa.repeat(pa.scalar(run_id), rows.num_rows))
+        rows = _bronze(rows, fresh, run_id)
         self._remember(rows, replaces=any(fresh["is_known"].to_pylist()))
-        return rows.select(BRONZE_SCHEMA.names).cast(BRONZE_SCHEMA), sum(fresh["is_unheld"].to_pylist())
+        return rows, sum(fresh["is_unheld"].to_pylist())
+
+    def first_rows(self, page: pa.Table, run_id: str) -> pa.Table:
+        """All of `page` as bronze rows, neither compared nor remembered."""
+        self._connection.register("page", page.select(["modified"]))
+        added = self._connection.sql(
+            """SELECT CAST(uuid() AS VARCHAR) AS id, TRY_CAST(modified AS TIMESTAMP) AS source_modified_at,
+                      CAST(current_timestamp AS TIMESTAMP) AS ingested_at FROM page"""
+        ).to_arrow_table()
+        self._connection.unregister("page")
+        return _bronze(page, added, run_id)
 
     def _remember(self, rows: pa.Table, replaces: bool) -> None:
         if rows.num_rows:
@@ -181,3 +189,11 @@ class KnownMoments:
         ).fetchall()
         self._connection.unregister("listed")
         return [row[0] for row in rows]
+
+
+def _bronze(captured: pa.Table, added: pa.Table, run_id: str) -> pa.Table:
+    """Captured rows with what the lake adds to them."""
+    for name in ("id", "source_modified_at", "ingested_at"):
+        captured = captured.append_column(name, added[name])
+    captured = captured.append_column("sync_batch_id", pa.repeat(pa.scalar(run_id), captured.num_rows))
+    return captured.select(BRONZE_SCHEMA.names).cast(BRONZE_SCHEMA)

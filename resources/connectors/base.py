@@ -175,6 +175,8 @@ class Page:
     """When the request for them began, by this machine's clock, UTC."""
     deleted_ids: Iterable[int | str] = field(default_factory=list)
     """Records that the source reports as deleted by their id alone."""
+    distinct: bool = False
+    """No record of this page comes a second time in the same read: a sync that knows no earlier versions need not compare."""
     cursor: str | None = None
     """Where the next sync goes on, for sources that hand out such a token; the last page's counts. None once the token would skip
     something (a past day's end)."""
