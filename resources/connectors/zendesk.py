@@ -340,7 +340,7 @@ class ZendeskConnector:
             records = [record for record, look in zip(records, looks, strict=True) if not look.deleted_at]
         if choice := self._choices.get(table):
             records = [choice.apply(decoded(record)) for record in records]
-        return Page(records, answer.read_at, gone, cursor)
+        return Page(records, answer.read_at, gone, cursor=cursor)
 
     def _start(self, window: Window) -> int:
         """The Unix second that an export of the window begins with."""
