@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -24,14 +25,15 @@ from lake_cli.sync import UNUSABLE, run_and_tell
 from lake_config import Settings
 from resources.dagster_home import close_abandoned_runs, instance_environment, local_instance
 from resources.dagster_lake import open_lake
+from sandbox.credentials import CREDENTIALS
 from sandbox.server import Sandbox, running
 
 DAYS = 7
 STORY = "_state/demo.json"
 """Where the lake keeps how the sandbox's story began (first day, scale), which a later start has to tell again from there."""
-PASSWORDS = {"NORTHWIND_ODOO_PASSWORD": "admin", "NKRETAIL_ODOO_PASSWORD": "admin"}
-"""What the stand-ins accept; they hold invented data only and listen on loopback."""
-_STAND_IN = re.compile(r"http://(?:127\.0\.0\.1|localhost):(\d+)/(?:odoo|odoo19|pipedrive|zendesk|salesforce|aws)/\w+")
+FILES = ".sandbox"
+"""Where, beside the configuration, the stand-ins keep what is read as files."""
+_STAND_IN = re.compile(r"http://(?:127\.0\.0\.1|localhost):(\d+)/(odoo|pipedrive|zendesk|salesforce|aws)(?:19)?/\w+")
 """The address of a system of the sandbox: none of one's own has this path."""
 
 
@@ -54,43 +56,74 @@ def run_demo(settings: Settings, scale: float) -> int:
     return 0 if succeeded else 1
 
 
-def stand_ins(settings: Settings) -> dict[str, int]:
-    """Tenants of which a source is a database of the sandbox -> its port."""
-    return {
-        slug: int(match[1])
-        for slug, tenant in settings.active_tenants.items()
-        for source in tenant.sources.values()
-        for address in source.model_dump().values()
-        if isinstance(address, str) and (match := _STAND_IN.match(address))
-    }
+@dataclass(frozen=True)
+class StandIns:
+    """What of the sandbox a configuration uses: `tenants`, `port`, kinds of source, and where its Postgres listens."""
+
+    tenants: tuple[str, ...]
+    port: int
+    sources: tuple[str, ...]
+    apn_port: int = 0
+
+
+def stand_ins(settings: Settings) -> StandIns | None:
+    """The sandbox's systems that `settings` name; None if they name none."""
+    found: dict[str, set[str]] = {}
+    port = apn_port = 0
+    for slug, tenant in settings.active_tenants.items():
+        for source in tenant.sources.values():
+            for address in source.model_dump().values():
+                if isinstance(address, str) and (match := _STAND_IN.match(address)):
+                    found.setdefault(slug, set()).add(match[2])
+                    port = port or int(match[1])
+    for slug, kinds in found.items():
+        # A database and a folder have no address that tells them from anybody's own; of a tenant of the sandbox they are its.
+        for source in settings.tenants[slug].sources.values():
+            if source.type in ("apn", "documents"):
+                kinds.add(source.type)
+            if source.type == "apn":
+                apn_port = int(getattr(source, "port", 0))
+    kinds = tuple(sorted(set().union(*found.values())))
+    return StandIns(tuple(found), port, kinds, apn_port) if found else None
 
 
 @contextmanager
 def sandbox_for(settings: Settings, scale: float = 1.0) -> Iterator[Sandbox | None]:
     """The stand-in sources on the port that the configuration names, at the first day of their story; None if it names none."""
-    ports = stand_ins(settings)
-    if not ports:
+    used = stand_ins(settings)
+    if used is None:
         yield None
         return
-    port = next(iter(ports.values()))
-    advice = f"End it, or change the port in the sources' `url` in {settings.path.name}."
-    require_free_port(port, "the stand-in sources", advice)
+    advice = f"End it, or change the ports of the sources in {settings.path.name}."
+    require_free_port(used.port, "the stand-in sources", advice)
+    if used.apn_port:
+        require_free_port(used.apn_port, "the stand-in APN database", advice)
     _tell_passwords(settings)
     story = _story(settings, scale)
-    with running(port=port, start=f"{story['first_day']}T18:00:00Z", scale=story["scale"]) as sandbox:
-        err.print(f"stand-in Odoo servers on {sandbox.url}", soft_wrap=True)
+    with running(
+        port=used.port,
+        start=f"{story['first_day']}T18:00:00Z",
+        scale=story["scale"],
+        sources=",".join(used.sources),
+        folder=settings.path.parent / FILES,
+        apn_port=used.apn_port,
+    ) as sandbox:
+        if "zendesk" in used.sources:
+            # A week passes in a minute here; ten exports a minute would make it a quarter of an hour.
+            sandbox.set_limits("zendesk", "skyfit", exports=None)
+        err.print(f"stand-ins of {', '.join(used.sources)} on {sandbox.url}", soft_wrap=True)
         yield sandbox
 
 
 def _tell_passwords(settings: Settings) -> None:
     """The stand-ins' passwords for this process, and in `.env` for commands in other terminals."""
     text = settings.path.read_text(encoding="utf-8")
-    missing = [name for name in PASSWORDS if f"${{{name}}}" in text and name not in os.environ]
-    os.environ.update({name: PASSWORDS[name] for name in missing})
+    missing = [name for name in CREDENTIALS if f"${{{name}}}" in text and name not in os.environ]
+    os.environ.update({name: CREDENTIALS[name] for name in missing})
     if missing:
         with (settings.path.parent / ".env").open("a", encoding="utf-8") as env:
             env.write(
-                "# Of the demo's stand-in sources:\n" + "".join(f"{name}={PASSWORDS[name]}\n" for name in missing)
+                "# Of the demo's stand-in sources:\n" + "".join(f"{name}={CREDENTIALS[name]}\n" for name in missing)
             )
 
 
@@ -114,6 +147,7 @@ def live_through(
         Seconds per tenant, and whether every run succeeded.
     """
     lake = open_lake(settings)
+    used = stand_ins(settings)
     today = datetime.now(UTC).date()
     seconds = dict.fromkeys(settings.active_tenants, 0.0)
     succeeded = True
@@ -130,11 +164,11 @@ def live_through(
         for day in (first + timedelta(days=number) for number in range((today - first).days + 1)):
             sandbox.advance("now" if day == today else f"{day}T23:59:50Z")
             if day > done:
-                for tenant in stand_ins(settings):
+                for tenant in used.tenants if used else ():
                     sync(tenant, day, **({"sweep": True} if day > first else {}))
                 # Today is not over: a start tomorrow syncs it again.
                 lake.storage.write_json(STORY, {**story, "synced": str(min(day, today - timedelta(days=1)))})
-    for tenant in settings.active_tenants.keys() - stand_ins(settings).keys():
+    for tenant in settings.active_tenants.keys() - set(used.tenants if used else ()):
         sync(tenant, today)
     write_catalog_file(settings, lake)
     return seconds, succeeded

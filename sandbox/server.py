@@ -88,6 +88,10 @@ class Sandbox:
         body = {"put": put or [], "delete": delete or []}
         return self._call("POST", f"records/{source}/{tenant}/{entity}", body)["ids"]
 
+    def set_limits(self, source: str, tenant: str, **limits: Any) -> None:
+        """Change what a stand-in's account may be asked (see its `limits` module)."""
+        self._call("POST", f"{source}/{tenant}/limits", limits)
+
     def identities(self, tenant: str) -> list[dict[str, Any]]:
         """Which records of a tenant's systems are about the same company, person or deal."""
         return self._call("GET", f"truth/identities/{tenant}")["identities"]

@@ -75,7 +75,7 @@ class ZendeskSource(SourceSettings):
     exports_per_minute: int = Field(
         10,
         ge=1,
-        le=30,
+        le=1000,
         description="what the account's plan allows all incremental exports together; 30 with High Volume",
     )
     page_size: int = Field(1000, ge=100, le=1000, description="records a page of an export")
