@@ -186,7 +186,7 @@ class ZendeskConnector:
         else:
             pages = self._from_time(table, window)
         for answer in pages:
-            records, beyond = before(answer.records, None if table in WHOLE else window.hi)
+            records, beyond = before(answer.records, None if table in WHOLE else window.hi, answer.by_time)
             cursor = answer.after_cursor if table in BY_CURSOR and not beyond else None
             yield self._page(table, answer, records, cursor)
             if beyond:

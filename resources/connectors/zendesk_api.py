@@ -43,6 +43,8 @@ class Answer:
     end_of_stream: bool = False
     end_time: int | None = None
     has_more: bool = False
+    by_time: bool = True
+    """The records come in the order in which they changed."""
 
 
 class _Meta(msgspec.Struct):

@@ -11,9 +11,10 @@ What belongs here: which request follows which, so that nothing is lost and noth
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from resources.connectors.base import BudgetSpent, TransientError
-from resources.connectors.zendesk_api import Answer, Api
+from resources.connectors.zendesk_api import Answer, Api, CursorRefused
 from resources.http import SlowAnswer
 
 LIST_PAGE = 100
@@ -103,15 +104,21 @@ def time_export(
 
 
 def listed(api: Api, table: str, path: str | None = None, **params: int) -> Iterator[Answer]:
-    """All pages of a list, or of an export that is paged like one.
+    """All pages of a list, or of an export that is paged like one; from its beginning if a cursor is refused.
 
     Parameters:
         path: if it is not the table's name.
     """
-    steps, after = _Steps(api, table), {}
+    steps, after, begun_anew = _Steps(api, table), {}, False
     while True:
-        answer = api.page(table, path or table, table, **params, **after, page_size=LIST_PAGE)
-        yield answer
+        try:
+            answer = api.page(table, path or table, table, **params, **after, page_size=LIST_PAGE)
+        except CursorRefused:
+            if begun_anew:
+                raise
+            after, begun_anew = {}, True
+            continue
+        yield replace(answer, by_time=path is not None)
         if not answer.has_more:
             return
         if answer.after_cursor is None:

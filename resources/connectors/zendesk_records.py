@@ -61,11 +61,17 @@ def stamp(look: Look) -> int | None:
         return None
 
 
-def before(records: Sequence[Record], hi: datetime | None) -> tuple[Sequence[Record], bool]:
-    """The records up to the first that is not older than `hi`, and whether there is one. `hi` None: all."""
+def before(records: Sequence[Record], hi: datetime | None, by_time: bool) -> tuple[Sequence[Record], bool]:
+    """The records older than `hi` (None: all), and whether none can follow.
+
+    Parameters:
+        by_time: they come in the order of their times.
+    """
     if hi is None:
         return records, False
     end = hi.timestamp()
+    if not by_time:
+        return [record for record in records if (stamp(glance(record)) or 0) < end], False
     for place, look in enumerate(map(glance, records)):
         if (stamp(look) or 0) >= end:
             return records[:place], True

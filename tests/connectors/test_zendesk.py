@@ -152,6 +152,22 @@ def test_a_second_with_more_records_than_a_page_is_read_whole_and_the_export_goe
     assert asked["ticket_metric_events", "export_time"] < 20
 
 
+def test_a_large_second_in_a_past_day(lake: ZendeskLake, sandbox: Sandbox) -> None:
+    now = datetime.fromisoformat(sandbox.health()["now"])
+    day = (now - timedelta(days=1)).date()
+    for table, key in (("organizations", "updated_at"), ("ticket_metric_events", "time")):
+        put = [{key: f"{day}T12:00:00Z"} for _ in range(150)]
+        recent = [{"id": row["id"]} for row in sandbox.records("zendesk", "skyfit", table)[:3]] if key != "time" else []
+        sandbox.change("zendesk", "skyfit", table, put=put + recent)
+    lake.capture("organizations", "ticket_metric_events", page_size=100, day=day)
+    for table, key in (("organizations", "updated_at"), ("ticket_metric_events", "time")):
+        truth = {str(row["id"]) for row in sandbox.records("zendesk", "skyfit", table) if row[key] < f"{day}T24"}
+        assert {row["source_id"] for row in lake.bronze(table)} == truth
+    later(sandbox, 61)
+    lake.capture("organizations", "ticket_metric_events")
+    lake.assert_is_source("organizations", "ticket_metric_events")
+
+
 def test_a_large_second_that_just_became_visible_is_read_and_what_follows_is_the_next_syncs(
     lake: ZendeskLake, sandbox: Sandbox
 ) -> None:
