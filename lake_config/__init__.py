@@ -9,6 +9,7 @@ from lake_config.secret import MissingVariableError, Secret, expand
 from lake_config.settings import (
     HttpUrl,
     LakeSettings,
+    Place,
     Settings,
     SourceSettings,
     TableOptions,
@@ -21,6 +22,7 @@ __all__ = [
     "HttpUrl",
     "LakeSettings",
     "MissingVariableError",
+    "Place",
     "Secret",
     "Settings",
     "SourceSettings",

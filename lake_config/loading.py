@@ -69,7 +69,7 @@ def settings_from_mapping(data: Any, file: Path) -> Settings:
     if not isinstance(data, Mapping):
         raise ConfigError(f"{file}: a mapping with the keys `lake` and `tenants` is expected")
     try:
-        return Settings.model_validate({**data, "path": file})
+        return Settings.model_validate({**data, "path": file}, context={"folder": file.parent})
     except ValidationError as error:
         lines = [
             f"  {_key_path(item['loc'])}: {_reason(item)}"

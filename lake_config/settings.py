@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
@@ -89,6 +90,20 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def resolved(path: str, folder: Path) -> str:
+    """`path` as seen from `folder`; URLs and what waits for a variable stay as they are."""
+    if "://" in path or "${" in path:
+        return path
+    return str((folder / Path(path).expanduser()).resolve())
+
+
+def _place(path: str, info: ValidationInfo) -> str:
+    return resolved(path, (info.context or {}).get("folder", Path()))
+
+
+Place = Annotated[str, AfterValidator(_place)]
+"""A folder or an object-store URL; a relative path is relative to the configuration file."""
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 """Where a server answers; a path prefix is kept, a slash at the end is not."""
 
@@ -115,7 +130,9 @@ class TenantSettings(_Block):
 
     @field_validator("sources", mode="wrap")
     @classmethod
-    def _each_by_its_type(cls, sources: Any, validate: ValidatorFunctionWrapHandler) -> dict[str, SourceSettings]:
+    def _each_by_its_type(
+        cls, sources: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> dict[str, SourceSettings]:
         """Each block by the settings class of its type; errors name the key below it."""
         if not isinstance(sources, dict):
             return validate(sources)
@@ -134,7 +151,7 @@ class TenantSettings(_Block):
                     else f"{name}: a mapping with the source's keys is expected"
                 )
             try:
-                validated[name] = source_types()[kind].settings.model_validate(block)
+                validated[name] = source_types()[kind].settings.model_validate(block, context=info.context)
             except ValidationError as error:
                 problems += [
                     {
@@ -210,6 +227,4 @@ class Settings(_Block):
 
     def resolve(self, path: str) -> str:
         """`path` as seen from the folder of the configuration file; URLs stay as they are."""
-        if "://" in path:
-            return path
-        return str((self.path.parent / Path(path).expanduser()).resolve())
+        return resolved(path, self.path.parent)

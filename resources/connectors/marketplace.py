@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from lake_config import Secret, SourceType, expand
+from lake_config import Place, Secret, SourceType, expand
 from resources.budget import Budget
 from resources.connectors import json_text
 from resources.connectors.aws import AwsAccount, AwsSettings
@@ -53,7 +53,7 @@ class MarketplaceSource(AwsSettings):
     type: Literal["marketplace"] = "marketplace"
     catalog: str = Field("AWSMarketplace", description="AWS Marketplace's own catalog")
     product_types: tuple[str, ...] = Field(PRODUCT_TYPES, description="entity types to list as products")
-    usage: str | None = Field(None, description="the folder or object-store URL of the metering feed's CSV files")
+    usage: Place | None = Field(None, description="the folder or object-store URL of the metering feed's CSV files")
     usage_id: str = Field("metering_record_id", description="which column of the feed names a record")
     usage_modified: str = Field("sent_at", description="which column of the feed tells when a record was sent")
     usage_options: dict[str, Secret] = Field(default_factory=dict, description="for the feed's file system (fsspec)")

@@ -174,7 +174,7 @@ class ZendeskConnector:
             ) from None
         return TableSchema(
             table, table, tuple(left), "id", modified, deleted=deleted, whole=table in WHOLE,
-            unchecked=UNCHECKED.get(table, ()),
+            unchecked=UNCHECKED.get(table, ()), filled_silently=False,
         )  # fmt: skip
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
