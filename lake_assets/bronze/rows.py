@@ -71,7 +71,9 @@ def encode_records(
                     record = dict(record)
                 record[column] = value[0]
         if unchecked:
-            record = {name: value for name, value in record.items() if name not in unchecked}
+            record = dict(record) if record is given else record
+            for column in unchecked:
+                record.pop(column, None)
         checksums.append(hashlib.sha256(json_text.encode_sorted(record)).hexdigest())
     count = len(ids)
     return pa.table(
