@@ -90,7 +90,7 @@ class SalesforceSource(SourceSettings):
     )
     api_version: str = Field("62.0", pattern=r"^\d{2,3}\.0$")
     page_size: int = Field(2000, ge=200, le=2000, description="records a page")
-    max_in_flight: int = Field(8, ge=1, le=25, description="requests under way at once, over all tables")
+    max_in_flight: int = Field(10, ge=1, le=25, description="requests under way at once, over all tables")
     org_requests_per_day: int = Field(
         SMALLEST_ORG_REQUESTS,
         gt=0,

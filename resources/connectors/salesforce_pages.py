@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from typing import Any
@@ -49,6 +50,13 @@ REPEATS = 3
 
 SMALLEST_SPAN = timedelta(hours=1)
 """A query over less that still times out is not halved again."""
+
+
+@dataclass
+class Piece(Span):
+    """A span of so many batches."""
+
+    batches: int = 0
 
 
 class PageReader:
@@ -116,17 +124,20 @@ class PageReader:
             return []
 
     def _pieces(self, span: Span, counts: Mapping[date, int]) -> list[Span]:
-        pieces: list[tuple[int, Span]] = []
+        pieces: list[Span] = []
         begin, records = span.lo, 0
         for day in sorted(counts):
             midnight = datetime.combine(day, time(), UTC)
             batches = -(-records // self._size)
             if records and (records >= FULL * batches * self._size or batches > LONGEST_PIECE):
-                pieces.append((batches, Span(begin, midnight)))
+                pieces.append(Piece(begin, midnight, span.part, batches))
                 begin, records = midnight, 0
             records += counts[day]
-        pieces.append((-(-records // self._size), Span(begin, span.hi)))
-        return [piece for _, piece in sorted(pieces, key=lambda piece: -piece[0])]
+        # Nothing was counted, or not all of it: the last one may turn out to be long.
+        pieces.append(
+            Span(begin, span.hi) if not counts else Piece(begin, span.hi, span.part, -(-records // self._size))
+        )
+        return sorted(pieces, key=lambda piece: -piece.batches if isinstance(piece, Piece) else 0)
 
     def read(self, span: Span) -> Iterator[Step]:
         """One span by ascending time, for `windows.read_side_by_side`."""
@@ -148,7 +159,10 @@ class PageReader:
             began, reached = (_moment(_decoded(batch.records[place])[stamp]) for place in (0, -1))
             if reached < began:
                 raise PermanentError(f"{self._where}: the server does not keep the order by {stamp}.")
-            yield Step(Page(self._complete(batch.records), batch.read_at), began, reached, batch.more is None)
+            page = Page(self._complete(batch.records), batch.read_at)
+            # Without a time at which it began, a chain is not split: it is known to end soon.
+            short = isinstance(span, Piece) and span.batches <= LONGEST_PIECE
+            yield Step(page, None if short else began, reached, batch.more is None)
 
     def _bounds(self, span: Span) -> list[str]:
         """A bound inside a second is widened to the whole second, which is how Salesforce stamps."""
