@@ -71,9 +71,7 @@ def encode_records(
                     record = dict(record)
                 record[column] = value[0]
         if unchecked:
-            record = dict(record) if record is given else record
-            for column in unchecked:
-                record.pop(column, None)
+            record = {name: value for name, value in record.items() if name not in unchecked}
         checksums.append(hashlib.sha256(json_text.encode_sorted(record)).hexdigest())
     count = len(ids)
     return pa.table(

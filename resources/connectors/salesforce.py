@@ -203,7 +203,6 @@ class SalesforceConnector:
             stamp,
             deleted=(DELETED, True) if DELETED in fields else None,
             whole=stamp is None,
-            unchecked=("attributes",),
         )
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
