@@ -32,7 +32,7 @@ from resources.connectors.base import (
 )
 from resources.connectors.salesforce_pages import CURSORS, ID, PageReader
 from resources.connectors.salesforce_rest import Login, Rest
-from resources.connectors.windows import read_side_by_side, spans_of
+from resources.connectors.windows import Span, read_side_by_side, spans_of
 from resources.http import HttpClient, Usage
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class SalesforceSource(SourceSettings):
     )
     api_version: str = Field("62.0", pattern=r"^\d{2,3}\.0$")
     page_size: int = Field(2000, ge=200, le=2000, description="records a page")
-    max_in_flight: int = Field(8, ge=1, le=25, description="requests under way at once, over all tables")
+    max_in_flight: int = Field(10, ge=1, le=25, description="requests under way at once, over all tables")
     org_requests_per_day: int = Field(
         SMALLEST_ORG_REQUESTS,
         gt=0,
@@ -203,7 +203,6 @@ class SalesforceConnector:
             stamp,
             deleted=(DELETED, True) if DELETED in fields else None,
             whole=stamp is None,
-            unchecked=("attributes",),
         )
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
@@ -214,8 +213,17 @@ class SalesforceConnector:
             yield from reader.all()
             return
         now, at_once = self.server_time(), self._settings.max_in_flight
-        spans = [piece for span in spans_of(window) for piece in (reader.plan(span, now) if at_once > 1 else [span])]
-        yield from read_side_by_side(spans, reader.read, now, at_once)
+        spans: list[Span] = []
+        for span in spans_of(window):
+            if at_once == 1 or not reader.is_long(span, now):
+                spans.append(span)
+                continue
+            first, pieces = reader.begin(span)
+            if first is not None:
+                yield first
+            spans += pieces()
+        if spans:
+            yield from read_side_by_side(spans, reader.read, now, at_once)
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         """These records, those in the recycle bin included."""
@@ -351,7 +359,14 @@ def table_name(name: str) -> str:
 def _column(field: dict[str, Any]) -> Column:
     relation = ",".join(field.get("referenceTo") or ())
     kind = COLUMN_TYPES.get(field["type"], "text")
-    return Column(field["name"], kind, field["type"], field.get("label") or "", relation or None)
+    return Column(
+        field["name"],
+        kind,
+        field["type"],
+        field.get("label") or "",
+        relation or None,
+        custom=bool(field.get("custom")),
+    )
 
 
 def _daily_budget(settings: SalesforceSource) -> float | None:

@@ -1,13 +1,17 @@
 """Which records of an object are asked for: by time, by id, or all of them.
 
 A query's result is a snapshot that Salesforce hands out batch by batch, one after the other. So a long span of time is cut
-into pieces of one batch each, by counting the records of each day beforehand, and the pieces are read side by side; only
-a day of more records than a batch needs a cursor. Where a cursor is lost, reading goes on behind the last record.
+into pieces of one to three batches, by counting the records of each day, and the pieces are read side by side. Where a
+cursor is lost, reading goes on behind the last record.
 """
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from typing import Any
@@ -29,6 +33,9 @@ ID_LENGTH = len("'001000000000000AAA',")
 COUNT_BEYOND = timedelta(days=2)
 """A shorter span is read without counting first."""
 
+FULL, LONGEST_PIECE = 0.9, 3
+"""A piece ends where so much of its batches is filled, or behind so many batches."""
+
 MOST_DAYS = 2000
 """Groups that one aggregate query may answer with."""
 
@@ -43,6 +50,13 @@ REPEATS = 3
 
 SMALLEST_SPAN = timedelta(hours=1)
 """A query over less that still times out is not halved again."""
+
+
+@dataclass
+class Piece(Span):
+    """A span of so many batches."""
+
+    batches: int = 0
 
 
 class PageReader:
@@ -61,34 +75,69 @@ class PageReader:
 
     # -- by time -------------------------------------------------------------------------------------------------------
 
-    def plan(self, span: Span, now: datetime) -> list[Span]:
-        """`span` in pieces of about one batch, the largest first; as it is if it is short, or Salesforce does not count."""
-        if min(span.hi or now, now) - (span.lo or OLDEST) <= COUNT_BEYOND:
-            return [span]
-        day = f"DAY_ONLY({self._stamp})"
-        where = _where(self._bounds(span))
-        soql = f"SELECT {day} d, COUNT(Id) n FROM {self._schema.source_name}{where}"
+    def is_long(self, span: Span, now: datetime) -> bool:
+        """Whether it is worth a call to find out where the span's records lie."""
+        return min(span.hi or now, now) - (span.lo or OLDEST) > COUNT_BEYOND
+
+    def begin(self, span: Span) -> tuple[Page | None, Callable[[], list[Span]]]:
+        """The oldest records of a long span, and what gives the rest in pieces: each of a few well-filled batches, those
+        of most batches first. The records are counted by day while the first ones come."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="counting")
+        counting = pool.submit(self._counts, span)
+        pool.shutdown(wait=False)
+        batch = self._oldest(span)
+        if batch is None:
+            return None, lambda: [span]
+        if len(batch.records) < self._size:
+            return Page(self._complete(batch.records), batch.read_at), list
+        # The last second may go on behind this batch: it belongs to the rest.
+        stamps = [_moment(_decoded(record)[self._stamp or ""]) for record in batch.records]
+        kept = bisect_left(stamps, stamps[-1])
+        read = Counter(stamp.date() for stamp in stamps[:kept])
+        rest = Span(stamps[-1], span.hi) if kept else span
+
+        def pieces() -> list[Span]:
+            counts = {day: number - read[day] for day, number in counting.result()}
+            return self._pieces(rest, {day: number for day, number in counts.items() if number > 0})
+
+        return Page(self._complete(batch.records[:kept]), batch.read_at) if kept else None, pieces
+
+    def _oldest(self, span: Span) -> Batch | None:
+        stamp = self._stamp or ""
+        try:
+            return self._ask(0, self._bounds(span), [stamp, ID], limit=self._size)
+        except (BudgetSpent, QueryTimeout):
+            # Reading the span as a whole knows how to leave off and how to ask for less.
+            return None
+
+    def _counts(self, span: Span) -> list[tuple[date, int]]:
+        """Records of each day; none where Salesforce does not count."""
+        day, name = f"DAY_ONLY({self._stamp})", self._schema.source_name
+        soql = f"SELECT {day} d, COUNT(Id) n FROM {name}{_where(self._bounds(span))}"
         soql += f" GROUP BY {day} ORDER BY {day} DESC LIMIT {MOST_DAYS}"
         try:
-            found = self._rest.query(soql, self._schema.table, self._schema.source_name)
-            counts = [(date.fromisoformat(row["d"]), int(row["n"])) for row in map(_decoded, found.records)]
-        except BudgetSpent:
-            raise
+            found = self._rest.query(soql, self._schema.table, name)
+            return [(date.fromisoformat(row["d"]), int(row["n"])) for row in map(_decoded, found.records)]
         except (SourceError, KeyError, TypeError, ValueError) as error:
             # Some objects cannot be counted by day, and the largest may take too long.
-            names = self._rest.http.names(self._schema.table)
-            log.info("reading without counting first: %s", error, extra=names)
-            return [span]
-        pieces: list[tuple[int, Span]] = []
+            log.info("reading without counting first: %s", error, extra=self._rest.http.names(self._schema.table))
+            return []
+
+    def _pieces(self, span: Span, counts: Mapping[date, int]) -> list[Span]:
+        pieces: list[Span] = []
         begin, records = span.lo, 0
-        for counted, number in sorted(counts):
-            if records and records + number > self._size:
-                midnight = datetime.combine(counted, time(), UTC)
-                pieces.append((records, Span(begin, midnight)))
+        for day in sorted(counts):
+            midnight = datetime.combine(day, time(), UTC)
+            batches = -(-records // self._size)
+            if records and (records >= FULL * batches * self._size or batches > LONGEST_PIECE):
+                pieces.append(Piece(begin, midnight, span.part, batches))
                 begin, records = midnight, 0
-            records += number
-        pieces.append((records, Span(begin, span.hi)))
-        return [piece for _, piece in sorted(pieces, key=lambda piece: -(piece[0] // self._size))]
+            records += counts[day]
+        # Nothing was counted, or not all of it: the last one may turn out to be long.
+        pieces.append(
+            Span(begin, span.hi) if not counts else Piece(begin, span.hi, span.part, -(-records // self._size))
+        )
+        return sorted(pieces, key=lambda piece: -piece.batches if isinstance(piece, Piece) else 0)
 
     def read(self, span: Span) -> Iterator[Step]:
         """One span by ascending time, for `windows.read_side_by_side`."""
@@ -110,7 +159,10 @@ class PageReader:
             began, reached = (_moment(_decoded(batch.records[place])[stamp]) for place in (0, -1))
             if reached < began:
                 raise PermanentError(f"{self._where}: the server does not keep the order by {stamp}.")
-            yield Step(Page(self._complete(batch.records), batch.read_at), began, reached, batch.more is None)
+            page = Page(self._complete(batch.records), batch.read_at)
+            # Without a time at which it began, a chain is not split: it is known to end soon.
+            short = isinstance(span, Piece) and span.batches <= LONGEST_PIECE
+            yield Step(page, None if short else began, reached, batch.more is None)
 
     def _bounds(self, span: Span) -> list[str]:
         """A bound inside a second is widened to the whole second, which is how Salesforce stamps."""
@@ -163,20 +215,22 @@ class PageReader:
         return parts
 
     def _ask(
-        self, part: int, conditions: Sequence[str], order: Sequence[str] = (), columns: Sequence[str] = (), deleted: bool = True
+        self, part: int, conditions: Sequence[str], order: Sequence[str] = (), columns: Sequence[str] = (),
+        deleted: bool = True, limit: int | None = None,
     ) -> Batch:  # fmt: skip
         parts = self._parts
         if part >= len(parts):
             return Batch([], 0, None, datetime.now(UTC))
         soql = f"SELECT {','.join(columns or parts[part])} FROM {self._schema.source_name}{_where(conditions)}"
         soql += f" ORDER BY {','.join(order)}" if order else ""
+        soql += f" LIMIT {limit}" if limit else ""
         try:
             return self._rest.query(soql, self._schema.table, self._schema.source_name, deleted)
         except FieldGone:
             # Another page's thread may have found out first.
             if not self._drop_lost_fields(parts):
                 raise
-        return self._ask(part, conditions, order, columns, deleted)
+        return self._ask(part, conditions, order, columns, deleted, limit)
 
     def _batches(
         self, conditions: list[str], order: list[str], columns: Sequence[str] = (), part: int = 0, deleted: bool = True

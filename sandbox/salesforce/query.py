@@ -46,6 +46,8 @@ def run(table: Table, query: Query, deleted: bool) -> Found:
     Raises:
         SoqlError.
     """
+    if (counts := _counts_by_day(table, query, deleted)) is not None:
+        return Found([], aggregates=counts)
     columns = _columns(table, query)
     order = _order(table, query)
     records, ordered_by = _matching(table, query.where, deleted, order)
@@ -108,6 +110,28 @@ def _sort_key(name: str) -> Callable[[Record], tuple[bool, Any]]:
         return True, value.casefold() if isinstance(value, str) and name != "Id" else value
 
     return key
+
+
+def _counts_by_day(table: Table, query: Query, deleted: bool) -> list[dict[str, Any]] | None:
+    """How many records were modified on each day, from the order that is kept; None if the query asks for more."""
+    stamp = table.modified_key
+    aliases = {function: alias for function, name, alias in query.aggregates or () if name in (stamp, "Id")}
+    if query.days_of != stamp or stamp is None or set(aliases) != {"DAY_ONLY", "COUNT"} or not query.limit:
+        return None
+    lo, hi, exact = _bounds(query.where, stamp)
+    if not (exact or query.where is None) or not (deleted or not table.has_bin):
+        return None
+    keys = table.between(lo, hi)
+    found = []
+    place = 0
+    while place < len(keys):
+        day = keys[place][0][:10]
+        end = bisect_left(keys, (day + "~",), place)  # type: ignore[arg-type]
+        found.append({aliases["DAY_ONLY"]: day, aliases["COUNT"]: end - place})
+        place = end
+    if query.order and query.order[0][1]:
+        found.reverse()
+    return found[: query.limit]
 
 
 def _aggregates(table: Table, query: Query, records: list[Record]) -> list[dict[str, Any]]:

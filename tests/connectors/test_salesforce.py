@@ -129,17 +129,15 @@ def test_every_record_of_an_object_is_read_once_with_all_its_fields(
     assert names == next(iter(expected.values())).keys() - {"Body"}
 
 
-def test_a_first_read_counts_by_day_and_then_asks_for_full_pages_side_by_side(
-    connect: Connect, sandbox: Sandbox
-) -> None:
+def test_a_first_read_counts_by_day_and_asks_for_full_pages(connect: Connect, sandbox: Sandbox) -> None:
     connector = connect()
     found = read(connector, "opportunity")
     assert len(found) == RECORDS
     asked = methods(sandbox)
     assert asked["opportunity describe"] == 1
-    pages = -(-RECORDS // PAGE)
-    assert asked["opportunity query_all"] + asked["opportunity query_more"] <= 1 + pages + 4
-    assert asked["opportunity query_more"] == 1, "one stamp of 300 records needs a cursor"
+    # the count, the oldest page, and the rest: of those only pieces of several pages need cursors
+    assert asked["opportunity query_all"] + asked["opportunity query_more"] <= 1 + -(-RECORDS // PAGE) + 3
+    assert asked["opportunity query_more"] >= 1
     assert connector.usage("opportunity").requests == sum(
         number for kind, number in asked.items() if kind.startswith("opportunity")
     )

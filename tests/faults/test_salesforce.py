@@ -16,18 +16,41 @@ TABLES = ("account", "contact", "opportunity", "user", "lead", "subscription__c"
 BLOCK = {"client_id": "3MVG9northwind", "client_secret": "northwind-secret", "page_size": 200}
 
 
-@pytest.fixture
-def org() -> Iterator[Sandbox]:
-    """A small org of the test's own, at the present time."""
+@pytest.fixture(scope="module")
+def _org() -> Iterator[Sandbox]:
     with running(scale=0.1, records=600, seed=7, sources="salesforce") as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def lake(org: Sandbox, new_lake: Callable[..., SyncedLake]) -> SyncedLake:
-    tables: dict[str, Any] = {"Subscription__c": {}, "Price__x": {}}
-    block = {"url": org.source_url("salesforce", "northwind"), "tables": tables, **BLOCK}
-    return new_lake({"northwind": {"salesforce": block}})
+def org(_org: Sandbox) -> Iterator[Sandbox]:
+    """A small org at the present time, shared by the tests that let no time pass."""
+    yield _org
+    _org.clear_faults()
+    control(_org, "limits", daily=108_000, used=0)
+
+
+@pytest.fixture
+def own_org() -> Iterator[Sandbox]:
+    """The same for one test alone."""
+    with running(scale=0.1, records=600, seed=7, sources="salesforce") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def make_lake(new_lake: Callable[..., SyncedLake]) -> Callable[[Sandbox], SyncedLake]:
+    def make(org: Sandbox) -> SyncedLake:
+        tables: dict[str, Any] = {"Subscription__c": {}, "Price__x": {}}
+        block = {"url": org.source_url("salesforce", "northwind"), "tables": tables, **BLOCK}
+        return new_lake({"northwind": {"salesforce": block}})
+
+    return make
+
+
+@pytest.fixture
+def lake(org: Sandbox, make_lake: Callable[[Sandbox], SyncedLake]) -> SyncedLake:
+    """An empty lake that reads from `org`."""
+    return make_lake(org)
 
 
 def pull(lake: SyncedLake, *tables: str, **options: Any) -> dict[str, TableOutcome]:
@@ -61,7 +84,10 @@ def control(org: Sandbox, path: str, **body: Any) -> None:
         http.post(f"{org.url}/_sandbox/salesforce/northwind/{path}", json=body, timeout=10).raise_for_status()
 
 
-def test_syncs_follow_the_org_and_a_second_one_asks_once_a_table(lake: SyncedLake, org: Sandbox) -> None:
+def test_syncs_follow_the_org_and_a_second_one_asks_once_a_table(
+    own_org: Sandbox, make_lake: Callable[[Sandbox], SyncedLake]
+) -> None:
+    org, lake = own_org, make_lake(own_org)
     first = pull(lake)
     assert_same(lake, org)
     assert {table: outcome.rows for table, outcome in first.items()} == {
@@ -111,7 +137,10 @@ def test_values_come_typed_and_nothing_of_a_record_is_dropped(lake: SyncedLake, 
     assert '"attributes"' in lake.bronze("opportunity", source="salesforce")[0]["raw_data"]
 
 
-def test_deletes_merges_and_what_left_the_recycle_bin(lake: SyncedLake, org: Sandbox) -> None:
+def test_deletes_merges_and_what_left_the_recycle_bin(
+    own_org: Sandbox, make_lake: Callable[[Sandbox], SyncedLake]
+) -> None:
+    org, lake = own_org, make_lake(own_org)
     winner, loser, gone, back, purged = list(stored(org, "account"))[:5]
     pull(lake, "account", "contact")
     org.change("salesforce", "northwind", "account", delete=[gone, back])
@@ -132,7 +161,10 @@ def test_deletes_merges_and_what_left_the_recycle_bin(lake: SyncedLake, org: San
     assert_same(lake, org, "account")
 
 
-def test_a_late_commit_and_a_reader_with_a_slow_clock_lose_nothing(lake: SyncedLake, org: Sandbox) -> None:
+def test_a_late_commit_and_a_reader_with_a_slow_clock_lose_nothing(
+    own_org: Sandbox, make_lake: Callable[[Sandbox], SyncedLake]
+) -> None:
+    org, lake = own_org, make_lake(own_org)
     pull(lake, "lead")
     stamp = (datetime.now(UTC) - timedelta(minutes=6)).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
     (late,) = org.change("salesforce", "northwind", "lead", put=[{"LastName": "late", "SystemModstamp": stamp}])
