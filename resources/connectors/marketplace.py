@@ -41,6 +41,9 @@ PAGE = 50
 
 PRODUCT_TYPES = ("SaaSProduct", "AmiProduct", "ContainerProduct", "DataProduct", "MachineLearningProduct",
                  "ProfessionalServicesProduct")  # fmt: skip
+SORTED_TYPES = PRODUCT_TYPES[:-1]
+"""Those for which the service has an order of their own."""
+
 TABLES = ("products", "agreements", "meter_usage")
 TOKEN = ("nextToken", "nextToken")
 
@@ -212,7 +215,11 @@ class MarketplaceConnector:
     def _listed_products(self) -> Iterator[Listed]:
         given = {"Catalog": self._settings.catalog, "MaxResults": PAGE}
         for kind in self._settings.product_types:
-            for page in self._aws.listing(CATALOG_API, "list_entities", "products", EntityType=kind, **given):
+            given["EntityType"] = kind
+            # By id: in the usual order, by time, what changes meanwhile could be missed and look deleted.
+            order = {"SortBy": "EntityId", "SortOrder": "ASCENDING"}
+            sort = {"EntityTypeSort": {f"{kind}Sort": order}} if kind in SORTED_TYPES else {"Sort": order}
+            for page in self._aws.listing(CATALOG_API, "list_entities", "products", **given, **sort):
                 yield [(one["EntityId"], one.get("LastModifiedDate")) for one in page["EntitySummaryList"]]
 
     def _product(self, record_id: str) -> tuple[bytes, datetime]:
