@@ -213,12 +213,14 @@ class MarketplaceConnector:
         return UsageFeed(folder, self._settings.usage_id, self._aws.where("meter_usage"), options)
 
     def _listed_products(self) -> Iterator[Listed]:
-        given = {"Catalog": self._settings.catalog, "MaxResults": PAGE}
+        given: dict[str, Any] = {"Catalog": self._settings.catalog, "MaxResults": PAGE}
         for kind in self._settings.product_types:
             given["EntityType"] = kind
             # By id: in the usual order, by time, what changes meanwhile could be missed and look deleted.
             order = {"SortBy": "EntityId", "SortOrder": "ASCENDING"}
-            sort = {"EntityTypeSort": {f"{kind}Sort": order}} if kind in SORTED_TYPES else {"Sort": order}
+            sort: dict[str, Any] = (
+                {"EntityTypeSort": {f"{kind}Sort": order}} if kind in SORTED_TYPES else {"Sort": order}
+            )
             for page in self._aws.listing(CATALOG_API, "list_entities", "products", **given, **sort):
                 yield [(one["EntityId"], one.get("LastModifiedDate")) for one in page["EntitySummaryList"]]
 

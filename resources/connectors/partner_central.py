@@ -22,6 +22,7 @@ from resources.connectors.aws_columns import Prefixes, columns_of, output_shape
 from resources.connectors.aws_errors import Gone
 from resources.connectors.aws_reading import RECORDS_A_PAGE, read_each, with_members
 from resources.connectors.base import Column, MissingAtSource, NotPermitted, Page, TableSchema, Window
+from resources.connectors.partner_central_events import webhook
 from resources.http import Usage
 
 log = logging.getLogger(__name__)
@@ -281,6 +282,10 @@ class PartnerCentralConnector:
             return with_members(kept, **_contexts(engagement), **added), answer.read_at
         answer = self._get(SELLING, "get_engagement_invitation", "leads", Identifier=record_id)
         invitation = answer.value()
+        if (
+            invitation.get("PayloadType") != "LeadInvitation"
+        ):  # an event told of it, and events don't tell what it is about
+            raise Gone(f"{self._aws.where('leads')}: {record_id} is about no lead")
         leads, changed = {"Lead": b"null", "OtherLeads": b"null"}, None
         if invitation.get("EngagementId"):
             try:
@@ -412,4 +417,5 @@ SOURCE = SourceType(
     PartnerCentralConnector,
     poll_cost=2,
     daily_budget=lambda settings: READS_A_DAY,
+    webhook=webhook,
 )
