@@ -208,6 +208,26 @@ def test_members_that_no_model_knows_are_kept(lake: SyncedLake, sandbox: Sandbox
     assert captured(lake, "opportunities")[key]["AcceptedByAi"] == {"Score": 2**60}
 
 
+def test_what_is_excluded_never_gets_into_the_lake(lake: SyncedLake, sandbox: Sandbox) -> None:
+    private = ["customer_contacts", "aws_customer_contacts", "opportunity_team", "customer_street_address"]
+    tables = {"opportunities": {"exclude": private}, "solutions": {"include": ["name", "status"]}}
+    lake.reconfigure({"tables": tables}, source="partner_central")
+    lake.capture("opportunities", "solutions", **SOURCE)
+    for record in captured(lake, "opportunities").values():
+        assert "Contacts" not in record["Customer"]
+        assert "Contacts" not in record["AwsOpportunitySummary"]["Customer"]
+        assert "StreetAddress" not in record["Customer"]["Account"]["Address"]
+        assert "OpportunityTeam" not in record
+        assert record["LifeCycle"]["Stage"]
+    assert {frozenset(record) for record in captured(lake, "solutions").values()} == {
+        frozenset({"Id", "Name", "Status"})
+    }
+    assert lake.capture("opportunities", "solutions", **SOURCE)["opportunities"].status == "unchanged"
+    lake.reconfigure({"tables": {"opportunities": {"exclude": ["customer_contract"]}}}, source="partner_central")
+    outcome = lake.capture("opportunities", **SOURCE)["opportunities"]
+    assert "did you mean customer_contacts" in outcome.message
+
+
 def test_the_catalog_is_configured(lake: SyncedLake, sandbox: Sandbox) -> None:
     lake.reconfigure({"catalog": "Sandbox", "tables": ["opportunities"]}, source="partner_central")
     assert lake.capture("opportunities", "leads", **SOURCE)["leads"].status == "not_configured"
