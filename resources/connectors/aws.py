@@ -33,6 +33,9 @@ from resources.pacing import Pace
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10
+FIRST_WAIT, LONGEST_WAIT = 0.5, 20.0
+"""Seconds before the second try, and at the most, where boto3 does not try again by itself; in between they double."""
+
 SAME_TOKEN_TIMES = 3
 """A listing that answers with the token that it was asked with so many times in a row does not end."""
 
@@ -133,7 +136,11 @@ class AwsAccount:
                 if attempt == self._settings.tries:
                     said = f"{self.where(table)}: {error}, after {attempt} tries. The next sync tries again."
                     raise TransientError(said) from None
-                wait = error.wait if error.wait is not None else random.random() * min(20.0, 0.5 * 2**attempt)
+                wait = (
+                    error.wait
+                    if error.wait is not None
+                    else random.random() * min(LONGEST_WAIT, FIRST_WAIT * 2**attempt)
+                )
                 log.warning("%s: try %d: %s; next in %.1f s", self.where(table), attempt, error, wait)
                 self._sleep(wait)
         raise PermanentError(f"{self.where(table)}: the credentials expired again right after they were renewed")
@@ -218,6 +225,9 @@ class AwsAccount:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
+        # At DEBUG it writes whole requests, session tokens and signatures included.
+        botocore_log = logging.getLogger("botocore")
+        botocore_log.setLevel(max(logging.INFO, botocore_log.getEffectiveLevel()))
         settings = self._settings
         endpoint = configured(settings.endpoint_url, f"{self.keys}.endpoint_url") if settings.endpoint_url else None
         host = urlsplit(endpoint or "").hostname

@@ -30,6 +30,7 @@ from resources.connectors.base import (
     Window,
     configured,
 )
+from resources.connectors.chosen_fields import ChosenFields
 from resources.connectors.marketplace_usage import UsageFeed
 from resources.http import Usage
 
@@ -41,6 +42,9 @@ PAGE = 50
 
 PRODUCT_TYPES = ("SaaSProduct", "AmiProduct", "ContainerProduct", "DataProduct", "MachineLearningProduct",
                  "ProfessionalServicesProduct")  # fmt: skip
+SORTED_TYPES = PRODUCT_TYPES[:-1]
+"""Those for which the service has an order of their own."""
+
 TABLES = ("products", "agreements", "meter_usage")
 TOKEN = ("nextToken", "nextToken")
 
@@ -115,36 +119,31 @@ class MarketplaceConnector:
         Raises:
             MissingAtSource: there is no such table, or no feed is configured.
         """
-        if table == "products":
-            columns = PRODUCT_COLUMNS
-        elif table == "agreements":
-            columns = _agreement_columns()
-        elif table == "meter_usage":
-            columns = self._feed().columns()
-        else:
-            raise MissingAtSource(f"{self._aws.where(table)}: AWS Marketplace has the tables {', '.join(TABLES)}.")
-        options = (self._settings.tables or {}).get(table)
-        if options is not None:
-            columns = tuple(
-                column
-                for column in columns
-                if (options.include is None or column.name in options.include) and column.name not in options.exclude
-            )
+        fields = self._fields(table)
+        columns = fields.kept(self._aws.where(table), f"{self._aws.keys}.tables.{table}")
         if table == "meter_usage":
             return TableSchema(table, "metering feed", columns, self._settings.usage_id, self._settings.usage_modified)
         if table == "products":
             return TableSchema(table, "entities", columns, "EntityId", "LastModifiedDate", whole=True, listed=True)
         return TableSchema(table, "agreements", columns, "agreementId", "ChangedAt", listed=True)
 
+    def _fields(self, table: str) -> ChosenFields:
+        if table == "products":
+            columns, always = PRODUCT_COLUMNS, ("EntityId", "LastModifiedDate")
+        elif table == "agreements":
+            columns, always = _agreement_columns(), ("agreementId", "ChangedAt")
+        elif table == "meter_usage":
+            columns, always = self._feed().columns(), (self._settings.usage_id, self._settings.usage_modified)
+        else:
+            raise MissingAtSource(f"{self._aws.where(table)}: AWS Marketplace has the tables {', '.join(TABLES)}.")
+        return ChosenFields(columns, (self._settings.tables or {}).get(table), always)
+
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
         """The lines of the feed's new files. The other tables are listed."""
-        return self._feed().pages(window)
+        yield from self._fields(schema.table).cut(self._feed().pages(window))
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         """One request a product, two or more an agreement; several under way."""
-        if schema.table == "meter_usage":
-            yield from self._feed().of_ids(ids)
-            return
         read = self._product if schema.table == "products" else self._agreement
 
         def one(record_id: str) -> tuple[bytes, datetime] | None:
@@ -153,7 +152,9 @@ class MarketplaceConnector:
             except Gone:
                 return None
 
-        yield from read_each(ids, one, self._aws.at_once)
+        usage = schema.table == "meter_usage"
+        pages = self._feed().of_ids(ids) if usage else read_each(ids, one, self._aws.at_once)
+        yield from self._fields(schema.table).cut(pages)
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """None: records without a time are read by every sync."""
@@ -210,9 +211,15 @@ class MarketplaceConnector:
         return UsageFeed(folder, self._settings.usage_id, self._aws.where("meter_usage"), options)
 
     def _listed_products(self) -> Iterator[Listed]:
-        given = {"Catalog": self._settings.catalog, "MaxResults": PAGE}
+        given: dict[str, Any] = {"Catalog": self._settings.catalog, "MaxResults": PAGE}
         for kind in self._settings.product_types:
-            for page in self._aws.listing(CATALOG_API, "list_entities", "products", EntityType=kind, **given):
+            given["EntityType"] = kind
+            # By id: in the usual order, by time, what changes meanwhile could be missed and look deleted.
+            order = {"SortBy": "EntityId", "SortOrder": "ASCENDING"}
+            sort: dict[str, Any] = (
+                {"EntityTypeSort": {f"{kind}Sort": order}} if kind in SORTED_TYPES else {"Sort": order}
+            )
+            for page in self._aws.listing(CATALOG_API, "list_entities", "products", **given, **sort):
                 yield [(one["EntityId"], one.get("LastModifiedDate")) for one in page["EntitySummaryList"]]
 
     def _product(self, record_id: str) -> tuple[bytes, datetime]:

@@ -18,19 +18,21 @@ from lake_config import SourceType
 from resources.budget import Budget
 from resources.connectors import json_text
 from resources.connectors.aws import Answer, AwsAccount, AwsSettings
-from resources.connectors.aws_columns import Prefixes, columns_of, output_shape
 from resources.connectors.aws_errors import Gone
 from resources.connectors.aws_reading import RECORDS_A_PAGE, read_each, with_members
-from resources.connectors.base import Column, MissingAtSource, NotPermitted, Page, TableSchema, Window
+from resources.connectors.base import MissingAtSource, NotPermitted, Page, TableSchema, Window
+from resources.connectors.chosen_fields import ChosenFields
+from resources.connectors.partner_central_columns import BENEFITS, MODIFIED, SELLING, TABLES
+from resources.connectors.partner_central_events import webhook
 from resources.http import Usage
 
 log = logging.getLogger(__name__)
 
-SELLING, BENEFITS = "partnercentral-selling", "partnercentral-benefits"
 PAGE = 100
 """The most that any listing gives."""
 
-CHANGED = Column("changed_at", "timestamp", "revlake", "latest change that lists tell of", path=("ChangedAt",))
+IDS_A_FILTER = 20
+
 READS_A_DAY = 100_000
 """AWS's quota for an account's read operations in 24 hours; 10 in a second."""
 
@@ -92,41 +94,41 @@ class PartnerCentralConnector:
         """
         if table not in TABLES:
             raise MissingAtSource(f"{self._aws.where(table)}: Partner Central has the tables {', '.join(TABLES)}.")
-        columns = TABLES[table]()
-        options = (self._settings.tables or {}).get(table)
-        if options is not None:
-            wanted = None if options.include is None else {*options.include, "id"}
-            columns = tuple(
-                column
-                for column in columns
-                if (wanted is None or column.name in wanted) and column.name not in options.exclude
-            )
-        listed = table != "solutions"
-        modified = MODIFIED.get(table)
-        return TableSchema(table, table, columns, "Id", modified, whole=table != "opportunities", listed=listed)
+        columns = self._fields(table).kept(self._aws.where(table), f"{self._aws.keys}.tables.{table}")
+        whole, listed = table != "opportunities", table != "solutions"
+        return TableSchema(table, table, columns, "Id", MODIFIED.get(table), whole=whole, listed=listed)
+
+    def _fields(self, table: str) -> ChosenFields:
+        always = ("Id", MODIFIED.get(table, "Id"))
+        return ChosenFields(TABLES[table](), (self._settings.tables or {}).get(table), always)
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
         """All solutions: their list is all there is to know. The other tables are listed."""
-        operation = "list_solutions"
         sort = {"SortBy": "Identifier", "SortOrder": "ASCENDING"}
-        for page in self._list(SELLING, operation, schema.table, Sort=sort):
-            yield Page(page["SolutionSummaries"], datetime.now(UTC))
+        pages = self._list(SELLING, "list_solutions", schema.table, Sort=sort)
+        solutions = (Page(page["SolutionSummaries"], datetime.now(UTC)) for page in pages)
+        yield from self._fields(schema.table).cut(solutions)
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         """One or two requests a record, several under way."""
-        if schema.table == "solutions":
-            wanted = sorted(set(ids))
-            for begin in range(0, len(wanted), 20):
-                for page in self._list(SELLING, "list_solutions", "solutions", Identifier=wanted[begin : begin + 20]):
-                    yield Page(page["SolutionSummaries"], datetime.now(UTC))
-            return
+        pages = self._solutions(ids) if schema.table == "solutions" else self._records(schema.table, ids)
+        yield from self._fields(schema.table).cut(pages)
+
+    def _solutions(self, ids: Iterable[str]) -> Iterator[Page]:
+        wanted = sorted(set(ids))
+        for begin in range(0, len(wanted), IDS_A_FILTER):
+            some = wanted[begin : begin + IDS_A_FILTER]
+            for page in self._list(SELLING, "list_solutions", "solutions", Identifier=some):
+                yield Page(page["SolutionSummaries"], datetime.now(UTC))
+
+    def _records(self, table: str, ids: Iterable[str]) -> Iterator[Page]:
         read = {
             "opportunities": self._opportunity,
             "leads": self._lead,
             "engagements": self._engagement,
             "benefit_applications": self._benefit_application,
             "benefit_allocations": self._benefit_allocation,
-        }[schema.table]
+        }[table]
 
         def one(record_id: str) -> tuple[bytes, datetime] | None:
             try:
@@ -134,7 +136,7 @@ class PartnerCentralConnector:
             except Gone:
                 return None
 
-        yield from read_each(ids, one, self._aws.at_once)
+        return read_each(ids, one, self._aws.at_once)
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """None: records without a time are read by every sync."""
@@ -281,6 +283,10 @@ class PartnerCentralConnector:
             return with_members(kept, **_contexts(engagement), **added), answer.read_at
         answer = self._get(SELLING, "get_engagement_invitation", "leads", Identifier=record_id)
         invitation = answer.value()
+        if (
+            invitation.get("PayloadType") != "LeadInvitation"
+        ):  # an event told of it, and events don't tell what it is about
+            raise Gone(f"{self._aws.where('leads')}: {record_id} is about no lead")
         leads, changed = {"Lead": b"null", "OtherLeads": b"null"}, None
         if invitation.get("EngagementId"):
             try:
@@ -347,69 +353,11 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(f"{text[:19]}+00:00") + timedelta(seconds=1)
 
 
-# -- columns -----------------------------------------------------------------------------------------------------------------
-
-
-def _columns(service: str, operation: str, prefixes: Prefixes | None = None) -> tuple[Column, ...]:
-    return columns_of(output_shape(service, operation), prefixes=prefixes)
-
-
-def _opportunity_columns() -> tuple[Column, ...]:
-    own = _columns(SELLING, "GetOpportunity", {("Customer", "Account"): "customer", ("LifeCycle",): "", ("Project",): "",
-                                               ("Customer", "Account", "Address"): "customer"})  # fmt: skip
-    at = ("AwsOpportunitySummary",)
-    prefixes = {at: "aws", (*at, "LifeCycle"): "aws", (*at, "Insights"): "aws", (*at, "Catalog"): None}
-    return own + columns_of(output_shape(SELLING, "GetAwsOpportunitySummary"), at, prefixes)
-
-
-def _solution_columns() -> tuple[Column, ...]:
-    return columns_of(output_shape(SELLING, "ListSolutions").members["SolutionSummaries"].member)
-
-
-def _lead_columns() -> tuple[Column, ...]:
-    at = ("Payload", "LeadInvitation")
-    invited = _columns(SELLING, "GetEngagementInvitation", {("Payload", "OpportunityInvitation"): None, at: "invited",
-                                                            ("Receiver", "Account"): "receiver"})  # fmt: skip
-    contexts = output_shape(SELLING, "GetEngagement").members["Contexts"].member
-    lead = columns_of(contexts.members["Payload"].members["Lead"], ("Lead",))
-    return (*invited, *lead, Column("other_leads", "json", "revlake", path=("OtherLeads",)), CHANGED)
-
-
-def _engagement_columns() -> tuple[Column, ...]:
-    return (*_columns(SELLING, "GetEngagement"), CHANGED)
-
-
-def _application_columns() -> tuple[Column, ...]:
-    return _columns(BENEFITS, "GetBenefitApplication")
-
-
-def _allocation_columns() -> tuple[Column, ...]:
-    return _columns(BENEFITS, "GetBenefitAllocation", {("FulfillmentDetail",): ""})
-
-
-TABLES = {
-    "opportunities": _opportunity_columns,
-    "leads": _lead_columns,
-    "solutions": _solution_columns,
-    "engagements": _engagement_columns,
-    "benefit_applications": _application_columns,
-    "benefit_allocations": _allocation_columns,
-}
-"""Table -> what makes its columns."""
-
-MODIFIED = {
-    "opportunities": "LastModifiedDate",
-    "leads": "ChangedAt",
-    "engagements": "ChangedAt",
-    "benefit_applications": "UpdatedAt",
-    "benefit_allocations": "UpdatedAt",
-}
-
-
 SOURCE = SourceType(
     "partner_central",
     PartnerCentralSource,
     PartnerCentralConnector,
     poll_cost=2,
     daily_budget=lambda settings: READS_A_DAY,
+    webhook=webhook,
 )

@@ -70,7 +70,7 @@ def list_entities(shop: Shop, given: Parameters) -> Answer:
             and (not seen or described["Visibility"] in seen) and (not titles or described["ProductTitle"] in titles)
         )  # fmt: skip
 
-    sort = (given.get("EntityTypeSort") or {}).get(f"{kind}Sort") or {}
+    sort = (given.get("EntityTypeSort") or {}).get(f"{kind}Sort") or given.get("Sort") or {}
     order = table.ordered(by if (by := sort.get("SortBy", "")) in table.sorts else "LastModifiedDate")
     names = ("ListEntities", "EntitySummaryList", "NextToken", "MaxResults")
     return _page(given, table, order, names, sort.get("SortOrder", "DESCENDING") == "DESCENDING", accept)

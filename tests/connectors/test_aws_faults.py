@@ -38,6 +38,7 @@ def sandbox(_sandbox: Sandbox) -> Iterator[Sandbox]:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+    monkeypatch.setattr(aws, "FIRST_WAIT", 0.0)
     monkeypatch.setattr("botocore.retries.adaptive.ClientRateLimiter.on_sending_request", lambda *_, **__: None)
 
 
@@ -76,7 +77,6 @@ PASSING = [
 def test_what_passes_is_tried_again(
     lake: SyncedLake, sandbox: Sandbox, method: str, kind: str, more: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(aws.time, "sleep", lambda seconds: None)
     sandbox.fault(kind, method=method, after=0 if method.startswith("List") else 7, **more)
     outcome = lake.capture("opportunities", **SOURCE)["opportunities"]
     assert outcome.status == "ok", outcome.message
@@ -105,9 +105,8 @@ def test_what_does_not_pass_fails_the_table_and_says_so(
     lake: SyncedLake, sandbox: Sandbox, kind: str, more: Any, status: str, retry: bool, says: str, monkeypatch: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    caplog.set_level(logging.DEBUG, "resources")
-    monkeypatch.setattr(aws.time, "sleep", lambda seconds: None)
-    lake.reconfigure({"tries": 3}, source="partner_central")
+    caplog.set_level(logging.DEBUG)
+    lake.reconfigure({"tries": 3, "session_token": "t0ken-of-the-session"}, source="partner_central")
     sandbox.fault(kind, model="opportunities", times=None, **more)
     outcomes = lake.capture("opportunities", "solutions", **SOURCE)
     outcome = outcomes["opportunities"]
@@ -121,6 +120,7 @@ def test_what_does_not_pass_fails_the_table_and_says_so(
     assert lake.bronze("opportunities", **SOURCE) == []
     told = caplog.text + outcome.message
     assert SECRET_ACCESS_KEY not in told
+    assert "t0ken-of-the-session" not in told
     assert ACCESS_KEY_ID not in told
     sandbox.clear_faults()
     assert lake.capture("opportunities", **SOURCE)["opportunities"].status == "ok"

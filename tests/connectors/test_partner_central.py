@@ -1,5 +1,6 @@
 """Partner Central in the lake: complete, incremental at the fewest requests, deletions, readable columns."""
 
+import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from resources.connecting import connect
+from resources.connectors.base import WebhookRefused
+from resources.connectors.partner_central_events import webhook
 from sandbox.server import Sandbox
 from tests.connectors.aws_lakes import PARTNER_CENTRAL, asked, aws_lake, aws_sandbox, captured, control
 from tests.lakes import SyncedLake
@@ -205,6 +208,26 @@ def test_members_that_no_model_knows_are_kept(lake: SyncedLake, sandbox: Sandbox
     assert captured(lake, "opportunities")[key]["AcceptedByAi"] == {"Score": 2**60}
 
 
+def test_what_is_excluded_never_gets_into_the_lake(lake: SyncedLake, sandbox: Sandbox) -> None:
+    private = ["customer_contacts", "aws_customer_contacts", "opportunity_team", "customer_street_address"]
+    tables = {"opportunities": {"exclude": private}, "solutions": {"include": ["name", "status"]}}
+    lake.reconfigure({"tables": tables}, source="partner_central")
+    lake.capture("opportunities", "solutions", **SOURCE)
+    for record in captured(lake, "opportunities").values():
+        assert "Contacts" not in record["Customer"]
+        assert "Contacts" not in record["AwsOpportunitySummary"]["Customer"]
+        assert "StreetAddress" not in record["Customer"]["Account"]["Address"]
+        assert "OpportunityTeam" not in record
+        assert record["LifeCycle"]["Stage"]
+    assert {frozenset(record) for record in captured(lake, "solutions").values()} == {
+        frozenset({"Id", "Name", "Status"})
+    }
+    assert lake.capture("opportunities", "solutions", **SOURCE)["opportunities"].status == "unchanged"
+    lake.reconfigure({"tables": {"opportunities": {"exclude": ["customer_contract"]}}}, source="partner_central")
+    outcome = lake.capture("opportunities", **SOURCE)["opportunities"]
+    assert "did you mean customer_contacts" in outcome.message
+
+
 def test_the_catalog_is_configured(lake: SyncedLake, sandbox: Sandbox) -> None:
     lake.reconfigure({"catalog": "Sandbox", "tables": ["opportunities"]}, source="partner_central")
     assert lake.capture("opportunities", "leads", **SOURCE)["leads"].status == "not_configured"
@@ -247,3 +270,39 @@ def test_a_spent_budget_keeps_what_was_read_and_goes_on(lake: SyncedLake, sandbo
     assert 0 < paused < 12
     assert rows == len(captured(lake, "opportunities")) == len(truth(sandbox, "opportunities"))
     assert lake.capture("opportunities", **SOURCE)["opportunities"].status == "unchanged"
+
+
+def test_events_name_the_records_to_read(lake: SyncedLake, sandbox: Sandbox) -> None:
+    arn = "arn:aws:partnercentral:us-east-1:111111111111:catalog/AWS/opportunity/O17"
+    detail = {"schemaVersion": "1", "catalog": "AWS", "opportunity": {"identifier": "O17", "arn": arn},
+              "engagementInvitation": {"id": "engi-0000001abc3de"}, "engagement": {"id": "eng-0e7bzf66vlcj3p"}}  # fmt: skip
+    event = {
+        "source": "aws.partnercentral-selling",
+        "detail-type": "Opportunity Updated",
+        "detail": detail,
+        "resources": [arn],
+    }
+    key = {"x-api-key": "s3cret"}
+    changes = {(change.table, change.source_id) for change in webhook("s3cret", key, json.dumps(event).encode())}
+    assert changes == {("opportunities", "O17"), ("leads", "engi-0000001abc3de"), ("engagements", "eng-0e7bzf66vlcj3p")}
+    assert webhook("s3cret", key, json.dumps({**event, "source": "aws.ec2"}).encode()) == []
+    with pytest.raises(WebhookRefused):
+        webhook("s3cret", {"x-api-key": "guess"}, json.dumps(event).encode())
+    for body in (b"[]", b"nothing", b'{"hello": 1}'):
+        with pytest.raises(ValueError, match=r"JSON|EventBridge"):
+            webhook("s3cret", key, body)
+
+
+def test_only_the_records_of_an_event_are_read(lake: SyncedLake, sandbox: Sandbox) -> None:
+    lake.capture("opportunities", "leads", **SOURCE)
+    moved, gone = sorted(truth(sandbox, "opportunities"))[:2]
+    sandbox.change("aws", "podium", "opportunities", put=[{"Id": moved, "Project": {"Title": "told"}}], delete=[gone])
+    other = next(
+        row["Id"] for row in truth(sandbox, "invitations").values() if row["PayloadType"] == "OpportunityInvitation"
+    )
+    sandbox.reset_requests()
+    outcomes = lake.capture("opportunities", "leads", ids={"opportunities": (moved, gone), "leads": (other,)}, **SOURCE)
+    assert (outcomes["opportunities"].rows_written, outcomes["opportunities"].rows_deleted) == (2, 1)
+    assert outcomes["leads"].status == "unchanged", "an invitation to an opportunity is no lead"
+    assert "ListOpportunities" not in asked(sandbox)
+    assert captured(lake, "opportunities")[moved]["Project"]["Title"] == "told"

@@ -1,10 +1,14 @@
 """podium's AWS account as days pass: deterministic, told exactly, one story with podium's Odoo, metering files in a folder."""
 
 import csv
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sandbox.aws.shop import build
+from sandbox.identities import Identities
 from sandbox.server import Sandbox, running
+from sandbox.world import World
 
 START = "2026-11-14"
 ENTITIES = ("opportunities", "aws_opportunity_summaries", "solutions", "engagements", "invitations", "benefit_applications",
@@ -42,11 +46,12 @@ def test_days_pass_the_same_way_in_one_step_or_many_and_are_told_exactly() -> No
                     ("products", "updated"), ("meter_usage", "created"), ("meter_usage", "updated")}  # fmt: skip
 
 
-def test_another_seed_tells_another_story() -> None:
+def test_another_seed_tells_another_story(tmp_path: Path) -> None:
     names = []
     for seed in (1, 2):
-        with running(start=START, seed=seed, sources="aws", records=20) as sandbox:
-            names.append([row["Project"]["Title"] for row in sandbox.records("aws", "podium", "opportunities")])
+        world, start = World("podium", seed, 24), datetime(2026, 11, 14, tzinfo=UTC)
+        shop = build(world, start, 20, tmp_path, Identities())
+        names.append([row["Project"]["Title"] for row in shop.catalogs["AWS"].opportunities])
     assert names[0] != names[1]
 
 
@@ -77,13 +82,6 @@ def test_the_metering_feed_is_a_folder_of_files_one_a_day_with_corrections(tmp_p
         assert any(row["allocations"] for row in latest.values())
 
 
-def test_the_feed_of_a_temporary_folder_goes_with_the_sandbox() -> None:
-    with running(start=START, seed=7, sources="aws", records=10) as sandbox:
-        folder = Path(sandbox.health()["sources"]["aws"]["podium"]["meter_usage_folder"])
-        assert folder.is_dir()
-    assert not folder.exists()
-
-
 def test_customers_are_those_of_podiums_odoo() -> None:
     with running(start=START, seed=7, sources="aws,odoo", databases="podium") as sandbox:
         accounts = {row["account_id"] for row in sandbox.truth("podium", "c.aws.accounts")}
@@ -99,8 +97,10 @@ def test_customers_are_those_of_podiums_odoo() -> None:
         assert {"leads", "agreements"} <= {one["entity"] for one in told}
 
 
-def test_records_can_be_changed_from_outside() -> None:
+def test_records_can_be_changed_from_outside_and_a_temporary_feed_goes_with_the_sandbox() -> None:
     with running(start=START, seed=7, sources="aws", records=10) as sandbox:
+        folder = Path(sandbox.health()["sources"]["aws"]["podium"]["meter_usage_folder"])
+        assert folder.is_dir()
         before = contents(sandbox)
         key = min(before["opportunities"])
         sandbox.change("aws", "podium", "opportunities", put=[{"Id": key, "LifeCycle": {"Stage": "Launched"}}])
@@ -120,3 +120,4 @@ def test_records_can_be_changed_from_outside() -> None:
             assert made[0] in contents(sandbox)[entity]
             sandbox.change("aws", "podium", entity, delete=made)
             assert made[0] not in contents(sandbox)[entity]
+    assert not folder.exists()
