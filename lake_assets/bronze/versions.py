@@ -97,10 +97,11 @@ class KnownVersions:
 
     def first_rows(self, page: pa.Table, run_id: str) -> pa.Table:
         """All of `page` as bronze rows, neither compared nor remembered."""
-        self._connection.register("page", page.select(["modified"]))
+        places = pa.array(range(page.num_rows), pa.int32())
+        self._connection.register("page", page.select(["modified"]).append_column("place", places))
         added = self._connection.sql(
             """SELECT CAST(uuid() AS VARCHAR) AS id, TRY_CAST(modified AS TIMESTAMP) AS source_modified_at,
-                      CAST(current_timestamp AS TIMESTAMP) AS ingested_at FROM page"""
+                      CAST(current_timestamp AS TIMESTAMP) AS ingested_at FROM page ORDER BY place"""
         ).to_arrow_table()
         self._connection.unregister("page")
         return _bronze(page, added, run_id)

@@ -233,8 +233,8 @@ class PostgresConnector:
         order: list[str] | None = None,
         of: PgTable | None = None,
     ) -> Iterator[Page]:
-        """The rows that meet `condition(time reached so far)`. After a failure that may pass, in `order` those from the time reached
-        on, some of them twice. Without an order rows come once or not at all: a new snapshot has no place to go on from."""
+        """The rows that meet `condition(time reached so far)`. After a failure that may pass, in `order` those from the time
+        reached on, some of them twice. Without an order it is the end: a new snapshot has no place to go on from."""
         table = of or self._table(schema)
         encoder = RowEncoder(table, self._texts_are_utf8())
         by = sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(map(sql.Identifier, order))) if order else ALL

@@ -140,13 +140,13 @@ class RowEncoder:
         """The values as they stand in JSON: lists get their brackets, numbers that JSON lacks their quotes."""
         if column.form == "texts":
             coded = values.dictionary_encode()  # lists of picked values repeat
-            lists = pc.replace_substring(coded.dictionary, self._between, '","')
+            found = coded.dictionary
+            lists = pc.replace_substring(found, self._between, '","')
             if pc.any(pc.match_substring(lists, self._null)).as_py():
                 lists = pc.replace_substring(lists, f'"{self._null}"', "null")
+            lists = pc.if_else(pc.equal(found, f'"{self._empty}"'), "", lists)
             bracketed = pc.binary_join_element_wise("[", lists, "]", "")
-            lists = pc.if_else(
-                pc.equal(lists, f'"{self._empty}"'), "[]", pc.if_else(pc.equal(lists, _NULL), _NULL, bracketed)
-            )
+            lists = pc.if_else(pc.equal(found, _NULL), _NULL, bracketed)
             return lists.take(coded.indices)
         if column.form == "float":
             special = pc.is_in(values, pa.array(["NaN", "Infinity", "-Infinity"]))

@@ -5,6 +5,7 @@ What belongs here: connecting, bounds, one statement's answer as it streams in. 
 
 import os
 import queue
+import re
 import socket
 import threading
 import time
@@ -45,6 +46,13 @@ _KINDS: dict[str, tuple[type[SourceError], str]] = {
     "40001": (TransientError, "a standby cancelled the statement to keep up with its primary"),
     "22P02": (PermanentError, "an id does not fit the key's type"),
 }  # fmt: skip
+_REFUSALS = (
+    (re.compile("password authentication failed"), "28P01"),
+    (re.compile(r"no pg_hba\.conf entry|role .* does not exist|not permitted to log in"), "28000"),
+    (re.compile("database .* does not exist"), "3D000"),
+    (re.compile("too many connections|remaining connection slots|too many clients"), "53300"),
+)
+"""What a server says while connecting, for which libpq tells no SQLSTATE."""
 _TRANSIENT_CLASSES = ("08", "40", "53", "57", "58", "XX")
 """Connection, rollback, resources, operator intervention, system, internal."""
 
@@ -57,8 +65,8 @@ def classified(error: psycopg.Error, where: str) -> SourceError:
     """
     state = error.sqlstate
     said = " ".join(str(error.diag.message_primary or error).split())
-    if state is None and "password authentication failed" in said:
-        state = "28P01"
+    if state is None:
+        state = next((known for pattern, known in _REFUSALS if pattern.search(said)), None)
     kind, meaning = _KINDS.get(state or "", (None, ""))
     if kind is None:
         lost = state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
