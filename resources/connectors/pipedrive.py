@@ -108,7 +108,7 @@ class PipedriveSource(SourceSettings):
     plan: Literal["lite", "growth", "premium", "ultimate"] = Field("lite", description="decides burst limit and budget")
     seats: int = Field(1, ge=1, description="seats of the plan: they multiply the daily token budget")
     page_size: int = Field(MOST_RECORDS, ge=1, le=MOST_RECORDS, description="records a page")
-    max_in_flight: int = Field(8, ge=1, le=64, description="requests under way at once, over all tables")
+    max_in_flight: int = Field(10, ge=1, le=64, description="requests under way at once, over all tables")
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> "PipedriveSource":
