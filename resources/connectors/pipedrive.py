@@ -371,7 +371,10 @@ class PipedriveConnector:
     def _credentials(self) -> Credentials:
         settings = self._settings
         if settings.api_token is not None:
-            return Credentials(api_token=configured(settings.api_token, f"{self._keys}.api_token"))
+            token = configured(settings.api_token, f"{self._keys}.api_token")
+            if not token:
+                raise PermanentError(f"{self._http.where()}: {self._keys}.api_token is empty.")
+            return Credentials(api_token=token)
         return Credentials(
             client_id=configured(settings.client_id, f"{self._keys}.client_id"),
             client_secret=configured(settings.client_secret or "", f"{self._keys}.client_secret"),
