@@ -111,7 +111,7 @@ class SchemaChange:
 
     column: str
     kind: str
-    """`added`, `removed` or `retyped`."""
+    """`added`, `removed`, `renamed` or `retyped`."""
     detail: str = ""
 
     def __str__(self) -> str:
@@ -162,13 +162,19 @@ def capture_schema(lake: Lake, tenant: str, source: str, schema: TableSchema) ->
 
 
 def _columns(schema: TableSchema) -> dict[str, dict[str, Any]]:
-    return {column.name: asdict(column) for column in schema.columns}
+    # As JSON gives it back: a tuple would make every stored schema differ from the one it was stored from.
+    return {column.name: {**asdict(column), "path": list(column.path)} for column in schema.columns}
 
 
 def compare_columns(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> list[SchemaChange]:
-    """What a table's columns gained, lost or changed in type, by name."""
-    changes = [SchemaChange(name, "added", after[name]["source_type"]) for name in after.keys() - before.keys()]
-    changes += [SchemaChange(name, "removed", before[name]["source_type"]) for name in before.keys() - after.keys()]
+    """What a table's columns gained, lost or changed in name or type, by name. Only a value deep in a record has a place by which
+    it is known under another name."""
+    new, old = after.keys() - before.keys(), before.keys() - after.keys()
+    places = {tuple(before[name].get("path") or ()): name for name in old}
+    renamed = {name: places[path] for name in new if (path := tuple(after[name].get("path") or ())) and path in places}
+    changes = [SchemaChange(was, "renamed", f"now {name}") for name, was in renamed.items()]
+    changes += [SchemaChange(name, "added", after[name]["source_type"]) for name in new - renamed.keys()]
+    changes += [SchemaChange(name, "removed", before[name]["source_type"]) for name in old - set(renamed.values())]
     changes += [
         SchemaChange(name, "retyped", f"{before[name]['source_type']} -> {after[name]['source_type']}")
         for name in before.keys() & after.keys()

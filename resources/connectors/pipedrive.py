@@ -108,7 +108,7 @@ class PipedriveSource(SourceSettings):
     plan: Literal["lite", "growth", "premium", "ultimate"] = Field("lite", description="decides burst limit and budget")
     seats: int = Field(1, ge=1, description="seats of the plan: they multiply the daily token budget")
     page_size: int = Field(MOST_RECORDS, ge=1, le=MOST_RECORDS, description="records a page")
-    max_in_flight: int = Field(8, ge=1, le=64, description="requests under way at once, over all tables")
+    max_in_flight: int = Field(10, ge=1, le=64, description="requests under way at once, over all tables")
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> "PipedriveSource":
@@ -371,7 +371,10 @@ class PipedriveConnector:
     def _credentials(self) -> Credentials:
         settings = self._settings
         if settings.api_token is not None:
-            return Credentials(api_token=configured(settings.api_token, f"{self._keys}.api_token"))
+            token = configured(settings.api_token, f"{self._keys}.api_token")
+            if not token:
+                raise PermanentError(f"{self._http.where()}: {self._keys}.api_token is empty.")
+            return Credentials(api_token=token)
         return Credentials(
             client_id=configured(settings.client_id, f"{self._keys}.client_id"),
             client_secret=configured(settings.client_secret or "", f"{self._keys}.client_secret"),

@@ -185,6 +185,9 @@ def test_a_missing_variable_is_named(still: Account, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("NO_SUCH_TOKEN", raising=False)
     with pytest.raises(PermanentError, match="NO_SUCH_TOKEN"):
         still.connect(api_token="${NO_SUCH_TOKEN}").check()
+    monkeypatch.setenv("NO_SUCH_TOKEN", "")
+    with pytest.raises(PermanentError, match="api_token is empty"):
+        still.connect(api_token="${NO_SUCH_TOKEN}").check()
 
 
 def test_the_request_id_is_in_the_message_where_there_is_one() -> None:
