@@ -63,7 +63,7 @@ def encode_records(
         ids.append(str(record[schema.id_column]))
         moment = record.get(schema.modified_column) if schema.modified_column else None
         modified.append(moment if isinstance(moment, str) else None)
-        types.append("delete" if deleted_column and record.get(deleted_column) == deleted_value else "upsert")
+        types.append("delete" if deleted_column and _is(record.get(deleted_column), deleted_value) else "upsert")
         for column in labelled:
             value = record.get(column)
             if type(value) is list and value:
@@ -85,6 +85,10 @@ def encode_records(
         ],
         schema=CAPTURED,
     )
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    return value is not None if wanted is ... else value == wanted
 
 
 def _encoded(records: pa.Table, read_at: datetime) -> pa.Table:

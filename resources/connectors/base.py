@@ -132,7 +132,8 @@ class TableSchema:
     id_column: str = "id"
     modified_column: str | None = None
     deleted: tuple[str, Any] | None = None
-    """(column, value) of records that the source still shows although they are deleted: they become tombstones."""
+    """(column, value) of records that the source still shows although they are deleted: they become tombstones. `...` as the
+    value stands for any but null."""
     whole: bool = False
     listed: bool = False
     """How the table is read; see the module's docstring. Both: the list is always complete."""

@@ -48,7 +48,7 @@ BY_IDS = ("tickets", "users", "organizations")
 
 MODIFIED = {"ticket_metric_events": "time"}
 """Where the modification time is not `updated_at`."""
-DELETED = {"tickets": ("status", "deleted"), "users": ("active", False)}
+DELETED = {"tickets": ("status", "deleted"), "users": ("active", False), "organizations": ("deleted_at", ...)}
 UNCHECKED = {"tickets": ("generated_timestamp", "fields"), "organizations": ("deleted_at",)}
 """Exports alone show these. `fields` repeats `custom_fields`; `generated_timestamp` also moves when Zendesk itself touches a
 ticket; a `deleted_at` makes a tombstone."""
@@ -333,14 +333,9 @@ class ZendeskConnector:
         return [decoded(record) for answer in answers for record in answer.records]
 
     def _page(self, table: str, answer: Answer, records: Any, cursor: str | None) -> Page:
-        gone: list[int | str] = []
-        if table == "organizations":
-            looks = list(map(glance, records))
-            gone = [look.id for look in looks if look.deleted_at]
-            records = [record for record, look in zip(records, looks, strict=True) if not look.deleted_at]
         if choice := self._choices.get(table):
             records = [choice.apply(decoded(record)) for record in records]
-        return Page(records, answer.read_at, gone, cursor=cursor)
+        return Page(records, answer.read_at, cursor=cursor)
 
     def _start(self, window: Window) -> int:
         """The Unix second that an export of the window begins with."""

@@ -30,7 +30,10 @@ class Look(msgspec.Struct):
 
     def is_deleted(self, marker: tuple[str, Any] | None) -> bool:
         """Whether the record has the value that marks deleted ones; `marker`: see `TableSchema.deleted`."""
-        return marker is not None and getattr(self, marker[0]) == marker[1]
+        if marker is None:
+            return False
+        value = getattr(self, marker[0])
+        return value is not None if marker[1] is ... else value == marker[1]
 
 
 _look = msgspec.json.Decoder(Look)

@@ -113,10 +113,11 @@ def test_a_listed_table_that_is_listed_whole_shows_what_is_gone(captured: Captur
     assert (shaped.fetched, "5" in captured.raw()) == ([], False)
 
 
+@pytest.mark.parametrize("value", [True, ...], ids=["by a value", "by any value"])
 def test_a_record_that_the_source_calls_deleted_becomes_a_tombstone_with_all_it_holds(
-    captured: Captured, shaped: Shaped
+    captured: Captured, shaped: Shaped, value: Any
 ) -> None:
-    shaped.shape = {"deleted": ("is_deleted", True)}
+    shaped.shape = {"deleted": ("is_deleted", value)}
     shaped.later(minutes=1)
     shaped.put(4, "farewell", is_deleted=True)
     shaped.put(8, "born deleted", is_deleted=True)
@@ -126,7 +127,7 @@ def test_a_record_that_the_source_calls_deleted_becomes_a_tombstone_with_all_it_
     assert "4" not in captured.raw()
     assert captured.sync().status == "unchanged"
     shaped.later(minutes=1)
-    shaped.put(4, "back", is_deleted=False)
+    shaped.put(4, "back", is_deleted=None)
     assert captured.sync().rows == 7
 
 
