@@ -19,6 +19,7 @@ from resources.connectors import json_text
 from resources.connectors.aws import AwsAccount, AwsSettings
 from resources.connectors.aws_columns import MONEY, columns_of, output_shape
 from resources.connectors.aws_errors import Gone
+from resources.connectors.aws_events import webhook
 from resources.connectors.aws_reading import read_each, with_members
 from resources.connectors.base import (
     Column,
@@ -357,4 +358,4 @@ def _term(column: Column) -> Column:
     return column
 
 
-SOURCE = SourceType("marketplace", MarketplaceSource, MarketplaceConnector)
+SOURCE = SourceType("marketplace", MarketplaceSource, MarketplaceConnector, webhook=webhook)
