@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from lake_config import Settings, SourceSettings, source_types
+from lake_config import SourceSettings, source_types
 
-POLL_SECONDS = 60.0
-"""Where asking is free, or nearly."""
+POLL_SECONDS = 60
+"""Where asking is free, or nearly; also how often sensors look whether a poll is due."""
 
 POLL_SHARE = 0.05
 """Of a day's budget, at most."""
@@ -19,17 +19,6 @@ def poll_seconds(source: SourceSettings) -> float:
     if not budgets:
         return POLL_SECONDS
     return max(POLL_SECONDS, 24 * 3600 * kind.poll_cost / (POLL_SHARE * min(budgets)))
-
-
-def tick_seconds(settings: Settings, source_type: str) -> int:
-    """How often the sensor of a source type looks whether a poll is due."""
-    intervals = [
-        poll_seconds(source)
-        for tenant in settings.active_tenants.values()
-        for source in tenant.sources.values()
-        if source.type == source_type
-    ]
-    return int(min(intervals, default=POLL_SECONDS))
 
 
 class Polls:

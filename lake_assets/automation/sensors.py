@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from lake_assets.automation.outcome import failed_tables, table_states
-from lake_assets.automation.polling import Polls, tick_seconds
+from lake_assets.automation.polling import POLL_SECONDS, Polls
 from lake_assets.automation.runs import SYNC_JOB, busy_tenants, sync_request
 from lake_assets.automation.webhooks import webhook_sensor
 from lake_config import Settings, source_types
@@ -100,7 +100,7 @@ def _change_sensor(settings: Settings, source_type: str) -> SensorDefinition:
     @sensor(
         name=f"{source_type}_changes",
         job_name=SYNC_JOB,
-        minimum_interval_seconds=tick_seconds(settings, source_type),
+        minimum_interval_seconds=POLL_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
         description=f"Asks every tenant's {source_type} whether anything changed, and syncs today where it did.",
     )
