@@ -6,14 +6,15 @@ product). Metered usage comes from files: AWS offers no reading of it (`marketpl
 """
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from lake_config import Place, Secret, SourceType, expand
+from lake_config import Place, Secret, SourceType
 from resources.budget import Budget
 from resources.connectors import json_text
 from resources.connectors.aws import AwsAccount, AwsSettings
@@ -32,7 +33,9 @@ from resources.connectors.base import (
     configured,
 )
 from resources.connectors.chosen_fields import ChosenFields
+from resources.connectors.marketplace_ledger import UsageLedger
 from resources.connectors.marketplace_usage import UsageFeed
+from resources.connectors.postgres import PostgresSource
 from resources.http import Usage
 
 log = logging.getLogger(__name__)
@@ -62,12 +65,26 @@ class MarketplaceSource(AwsSettings):
     usage_id: str = Field("metering_record_id", description="which column of the feed names a record")
     usage_modified: str = Field("sent_at", description="which column of the feed tells when a record was sent")
     usage_options: dict[str, Secret] = Field(default_factory=dict, description="for the feed's file system (fsspec)")
+    ledger: PostgresSource | None = Field(
+        None,
+        description="instead of files: the Postgres in which the metering is kept, with its one table under `tables`",
+    )
     max_in_flight: int = Field(4, ge=1, le=64, description="requests under way at once, over all tables")
     max_per_second: float | None = Field(
         5,
         gt=0,
         description="requests started per second; AWS allows an account 5 DescribeAgreement and SearchAgreements",
     )
+
+    @model_validator(mode="after")
+    def _one_place_for_usage(self) -> "MarketplaceSource":
+        if self.ledger is not None and self.usage is not None:
+            raise ValueError("metered usage is in files (usage) or in a ledger, not in both")
+        if self.ledger is not None and len(self.ledger.tables or {}) != 1:
+            raise ValueError(
+                "ledger.tables names the one table that holds the metering; include and exclude stand there"
+            )
+        return self
 
 
 class MarketplaceConnector:
@@ -92,22 +109,25 @@ class MarketplaceConnector:
     ) -> None:
         self._settings = settings
         self._aws = account or AwsAccount(tenant, name, settings, budget)
+        self._of_ledger = (f"{name}.ledger", tenant, budget)
+        self._metering: UsageFeed | UsageLedger | None = None
+        self._lock = threading.Lock()
         self._found: dict[str, dict[str, Any]] = {}
         """Agreement -> what the last search told of it, until it is read."""
 
     def tables(self) -> list[str]:
-        """The built-in tables (usage only where a feed is configured), or only those that configuration lists."""
+        """The built-in tables (usage only where a feed or ledger is configured), or only those that configuration lists."""
         listed = list(self._settings.tables or {})
         if self._settings.only_listed:
             return listed
-        own = [table for table in TABLES if table != "meter_usage" or self._settings.usage]
+        own = [table for table in TABLES if table != "meter_usage" or self._metered]
         return [*own, *(table for table in listed if table not in own)]
 
     def check(self) -> str:
         began = time.monotonic()
         self._ping()
-        feed = f"; {len(self._feed().files())} usage files" if self._settings.usage else ""
-        return f"AWS Marketplace, catalog {self._settings.catalog}: answered in {time.monotonic() - began:.2f} s{feed}"
+        said = f"AWS Marketplace, catalog {self._settings.catalog}: answered in {time.monotonic() - began:.2f} s"
+        return f"{said}; {self._usage().check()}" if self._metered else said
 
     def server_time(self) -> datetime:
         if self._settings.only_listed and set(self.tables()) == {"meter_usage"}:
@@ -120,10 +140,9 @@ class MarketplaceConnector:
         Raises:
             MissingAtSource: there is no such table, or no feed is configured.
         """
-        fields = self._fields(table)
-        columns = fields.kept(self._aws.where(table), f"{self._aws.keys}.tables.{table}")
         if table == "meter_usage":
-            return TableSchema(table, "metering feed", columns, self._settings.usage_id, self._settings.usage_modified)
+            return self._usage().schema(table)
+        columns = self._fields(table).kept(self._aws.where(table), f"{self._aws.keys}.tables.{table}")
         if table == "products":
             return TableSchema(table, "entities", columns, "EntityId", "LastModifiedDate", whole=True, listed=True)
         return TableSchema(table, "agreements", columns, "agreementId", "ChangedAt", listed=True)
@@ -133,18 +152,18 @@ class MarketplaceConnector:
             columns, always = PRODUCT_COLUMNS, ("EntityId", "LastModifiedDate")
         elif table == "agreements":
             columns, always = _agreement_columns(), ("agreementId", "ChangedAt")
-        elif table == "meter_usage":
-            columns, always = self._feed().columns(), (self._settings.usage_id, self._settings.usage_modified)
         else:
             raise MissingAtSource(f"{self._aws.where(table)}: AWS Marketplace has the tables {', '.join(TABLES)}.")
         return ChosenFields(columns, (self._settings.tables or {}).get(table), always)
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
-        """The lines of the feed's new files. The other tables are listed."""
-        yield from self._fields(schema.table).cut(self._feed().pages(window))
+        """The lines of the feed's new files, or the ledger's rows. The other tables are listed."""
+        return self._usage().pages(window)
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         """One request a product, two or more an agreement; several under way."""
+        if schema.table == "meter_usage":
+            return self._usage().of_ids(ids)
         read = self._product if schema.table == "products" else self._agreement
 
         def one(record_id: str) -> tuple[bytes, datetime] | None:
@@ -153,13 +172,11 @@ class MarketplaceConnector:
             except Gone:
                 return None
 
-        usage = schema.table == "meter_usage"
-        pages = self._feed().of_ids(ids) if usage else read_each(ids, one, self._aws.at_once)
-        yield from self._fields(schema.table).cut(pages)
+        return self._fields(schema.table).cut(read_each(ids, one, self._aws.at_once))
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
-        """None: records without a time are read by every sync."""
-        return iter(())
+        """A ledger's. Listed records without a time are read by every sync."""
+        return self._usage().undated() if schema.table == "meter_usage" else iter(())
 
     def inventory(
         self,
@@ -167,16 +184,14 @@ class MarketplaceConnector:
         window: Window = Window(),  # noqa: B008
     ) -> Iterator[Listed]:
         if schema.table == "meter_usage":
-            return self._feed().inventory(schema.modified_column)
+            return self._usage().inventory()
         return self._listed_products() if schema.table == "products" else self._listed_agreements(window)
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
-        """A look at the feed's folder, which asks AWS nothing, and one request: an agreement that changed since. Products cannot
-        be asked but by listing them."""
-        if "meter_usage" in since and self._settings.usage:
-            files = self._feed().files()
-            if files and files[-1].changed >= since["meter_usage"]:
-                return True
+        """A look at the feed's folder or the ledger, which asks AWS nothing, and one request: an agreement that changed since.
+        Products cannot be asked but by listing them."""
+        if "meter_usage" in since and self._metered and self._usage().newer_than(since["meter_usage"]):
+            return True
         if "agreements" in since:
             try:
                 after = since["agreements"] - timedelta(seconds=1)
@@ -192,6 +207,8 @@ class MarketplaceConnector:
 
     def close(self) -> None:
         self._aws.close()
+        if self._metering:
+            self._metering.close()
 
     # -- lists and records -------------------------------------------------------------------------------------------------
 
@@ -199,17 +216,32 @@ class MarketplaceConnector:
         given = {"Catalog": self._settings.catalog, "EntityType": self._settings.product_types[0], "MaxResults": 1}
         self._aws.call(CATALOG_API, "list_entities", None, **given)
 
-    def _feed(self) -> UsageFeed:
-        if not self._settings.usage:
-            raise MissingAtSource(
-                f"{self._aws.where('meter_usage')}: no feed is configured. Set {self._aws.keys}.usage."
-            )
-        keys = f"{self._aws.keys}.usage"
-        options = {
-            name: configured(value, f"{keys}_options.{name}") for name, value in self._settings.usage_options.items()
-        }
-        folder = expand(self._settings.usage, where=keys)
-        return UsageFeed(folder, self._settings.usage_id, self._aws.where("meter_usage"), options)
+    @property
+    def _metered(self) -> bool:
+        return self._settings.usage is not None or self._settings.ledger is not None
+
+    def _usage(self) -> UsageFeed | UsageLedger:
+        """Where metered usage is.
+
+        Raises:
+            MissingAtSource: nowhere, by configuration.
+        """
+        with self._lock:
+            if self._metering is None:
+                self._metering = self._new_usage()
+            return self._metering
+
+    def _new_usage(self) -> UsageFeed | UsageLedger:
+        settings, where, keys = self._settings, self._aws.where("meter_usage"), f"{self._aws.keys}.usage"
+        if settings.ledger is not None:
+            name, tenant, budget = self._of_ledger
+            return UsageLedger(name, settings.ledger, tenant, budget)
+        if settings.usage is None:
+            raise MissingAtSource(f"{where}: no feed is configured. Set {keys}, or ledger.")
+        options = {name: configured(value, f"{keys}_options.{name}") for name, value in settings.usage_options.items()}
+        fields = (settings.tables or {}).get("meter_usage")
+        folder = configured(settings.usage, keys)
+        return UsageFeed(folder, settings.usage_id, where, settings.usage_modified, options, fields)
 
     def _listed_products(self) -> Iterator[Listed]:
         given: dict[str, Any] = {"Catalog": self._settings.catalog, "MaxResults": PAGE}

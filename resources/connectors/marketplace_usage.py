@@ -13,7 +13,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from resources.connectors.base import Column, ColumnType, MissingAtSource, Page, PermanentError, TransientError, Window
+from lake_config import TableOptions
+from resources.connectors.base import (
+    Column,
+    ColumnType,
+    MissingAtSource,
+    Page,
+    PermanentError,
+    TableSchema,
+    TransientError,
+    Window,
+)
+from resources.connectors.chosen_fields import ChosenFields
 
 LINES_A_PAGE = 5_000
 SUFFIXES = (".csv", ".csv.gz")
@@ -43,11 +54,22 @@ class UsageFeed:
         folder: a path or an object-store URL.
         id_column: which column names a metering record.
         where: how messages name the table.
+        modified: which column tells when a record was sent.
         options: for the file system (credentials of a bucket).
+        fields: which columns are kept.
     """
 
-    def __init__(self, folder: str, id_column: str, where: str, options: dict[str, Any] | None = None) -> None:
-        self._folder, self.id_column, self._where, self._options = folder, id_column, where, options or {}
+    def __init__(
+        self,
+        folder: str,
+        id_column: str,
+        where: str,
+        modified: str | None = None,
+        options: dict[str, Any] | None = None,
+        fields: TableOptions | None = None,
+    ) -> None:
+        self._folder, self.id_column, self._where = folder, id_column, where
+        self._modified, self._options, self._fields = modified, options or {}, fields
 
     def files(self) -> list[FeedFile]:
         """All there are, in the order in which they were written.
@@ -71,6 +93,14 @@ class UsageFeed:
             one for one in files if one.path.endswith(SUFFIXES) and not one.path.rpartition("/")[2].startswith(".")
         )
 
+    def schema(self, table: str) -> TableSchema:
+        """What the files' headers name, as far as it is kept."""
+        columns = self._chosen().kept(self._where, f"tables.{table}")
+        return TableSchema(table, "metering feed", columns, self.id_column, self._modified)
+
+    def _chosen(self) -> ChosenFields:
+        return ChosenFields(self.columns(), self._fields, (self.id_column, self._modified or self.id_column))
+
     def columns(self) -> tuple[Column, ...]:
         """The columns of all files' headers; the newest file's come first.
 
@@ -83,6 +113,14 @@ class UsageFeed:
         return tuple(_column(name) for name in names or [self.id_column])
 
     def pages(self, window: Window) -> Iterator[Page]:
+        """The lines in `window`, see `_changed`, without what is not kept."""
+        return self._chosen().cut(self._changed(window))
+
+    def of_ids(self, ids: Iterable[str]) -> Iterator[Page]:
+        """These records, as their newest files have them."""
+        return self._chosen().cut(self._named(ids))
+
+    def _changed(self, window: Window) -> Iterator[Page]:
         """The lines of the files in `window`: those that `window.cursor` does not know as they are now or, without a cursor, that
         were written in it. Each id once, as its newest file has it.
 
@@ -107,8 +145,7 @@ class UsageFeed:
         if cursor is not None:
             yield Page([], datetime.now(UTC), cursor=cursor)
 
-    def of_ids(self, ids: Iterable[str]) -> Iterator[Page]:
-        """These records, as their newest files have them."""
+    def _named(self, ids: Iterable[str]) -> Iterator[Page]:
         wanted, seen = set(ids), set[str]()
         for file in reversed(self.files()):
             for page in self._pages_of(file, seen, track=True):
@@ -116,8 +153,25 @@ class UsageFeed:
                 if records:
                     yield Page(records, page.read_at)
 
-    def inventory(self, modified: str | None) -> Iterator[list[tuple[str, str | None]]]:
-        """Each record's id and what its newest file has under `modified`."""
+    def undated(self) -> Iterator[Page]:
+        """None: every file has a time."""
+        return iter(())
+
+    def newer_than(self, since: datetime) -> bool:
+        """Whether a file was written since."""
+        files = self.files()
+        return bool(files) and files[-1].changed >= since
+
+    def check(self) -> str:
+        """What is there, in a few words."""
+        return f"{len(self.files())} usage files"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def inventory(self) -> Iterator[list[tuple[str, str | None]]]:
+        """Each record's id and what its newest file has in the column `modified`."""
+        modified = self._modified
         seen: set[str] = set()
         for file in reversed(self.files()):
             for page in self._pages_of(file, seen, track=True):

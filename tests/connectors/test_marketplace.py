@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from resources.connecting import connect
 from resources.connectors.base import MissingAtSource, PermanentError, Window
+from resources.connectors.marketplace import MarketplaceSource
 from resources.connectors.marketplace_usage import UsageFeed
-from sandbox.server import Sandbox
-from tests.connectors.aws_lakes import asked, aws_lake, aws_sandbox, captured
+from sandbox.apn.server import READER
+from sandbox.server import Sandbox, running
+from tests.connectors.aws_lakes import START, asked, aws_lake, aws_sandbox, captured
 from tests.lakes import SyncedLake
 
 TABLES = ("products", "agreements", "meter_usage")
@@ -88,14 +91,13 @@ def test_raw_views_have_readable_names_and_types(lake: SyncedLake, sandbox: Sand
         "SELECT agreement_id, status, product_id, agreement_value, currency_code, start_time, end_time, last_update_time,"
         " renewal_term_configuration_enable_auto_renew, validity_term_agreement_duration FROM raw.marketplace_agreements"
     )
+    agreements, found = truth(sandbox, "agreements", "agreementId"), captured(lake, "agreements", "marketplace")
     for row in rows:
-        stored = truth(sandbox, "agreements", "agreementId")[row[0]]
+        stored = agreements[row[0]]
         times = [stored[name] and datetime.fromtimestamp(stored[name], UTC).replace(tzinfo=None)
                  for name in ("startTime", "endTime", "lastUpdateTime")]  # fmt: skip
         charges = stored["estimatedCharges"]
-        renews = any(
-            "renewalTerm" in term for term in captured(lake, "agreements", "marketplace")[row[0]]["acceptedTerms"]
-        )
+        renews = any("renewalTerm" in term for term in found[row[0]]["acceptedTerms"])
         assert row == (
             row[0], stored["status"], stored["proposalSummary"]["resources"][0]["id"], Decimal(charges["agreementValue"]),
             charges["currencyCode"], *times, renews or None, "P365D",
@@ -140,6 +142,42 @@ def test_without_a_feed_there_is_no_usage(sandbox: Sandbox, tmp_path: Path) -> N
     assert "usage" in outcome.message
     lake.reconfigure({"usage": str(tmp_path / "nowhere")}, source="marketplace")
     assert lake.capture("meter_usage", **SOURCE)["meter_usage"].status == "missing_at_source"
+
+
+def test_a_ledger_in_postgres_is_usage_too(tmp_path: Path) -> None:
+    """Any table of a database serves; the stand-in's users do for a ledger here."""
+    with running(start=START, sources="aws,apn", records=20) as sandbox:
+        database = {"port": sandbox.health()["sources"]["apn"]["podium"]["port"], "database": "apn", "schema": "apn",
+                    "username": "reader", "password": READER, "tables": {"users": {"exclude": ["full_name"]}}}  # fmt: skip
+        lake = aws_lake(tmp_path, sandbox, usage=False)
+        lake.reconfigure({"ledger": database, "tables": ["meter_usage"]}, source="marketplace")
+        first = lake.capture("meter_usage", **SOURCE)["meter_usage"]
+        assert first.status == "ok", first.message
+        rows = {str(row["id"]): row["email"] for row in sandbox.records("apn", "podium", "users")}
+        assert {key: row["email"] for key, row in captured(lake, "meter_usage", "marketplace").items()} == rows
+        assert all("full_name" not in row for row in captured(lake, "meter_usage", "marketplace").values())
+        assert dict(lake.query("SELECT CAST(id AS VARCHAR), email FROM raw.marketplace_meter_usage")) == rows
+        assert lake.capture("meter_usage", sweep=True, **SOURCE)["meter_usage"].status == "unchanged"
+        connector = connect("podium", "marketplace", lake.settings.tenants["podium"].sources["marketplace"])
+        assert connector.has_changes({"meter_usage": datetime(2000, 1, 1, tzinfo=UTC)})
+        assert not connector.has_changes({"meter_usage": datetime(2030, 1, 1, tzinfo=UTC)})
+        connector.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (
+            {"usage": "feed", "ledger": {"database": "d", "username": "u", "password": "p", "tables": ["a"]}},
+            "not in both",
+        ),
+        ({"ledger": {"database": "d", "username": "u", "password": "p", "tables": ["a", "b"]}}, "the one table"),
+        ({"access_key_id": "AKIA"}, "belong together"),
+    ],
+)
+def test_contradictions_in_the_configuration_are_named(more: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        MarketplaceSource.model_validate(more)
 
 
 # -- the feed's files ------------------------------------------------------------------------------------------------------
@@ -213,10 +251,10 @@ def test_a_feed_in_a_bucket_is_read_the_same_way() -> None:
 
     system = fsspec.filesystem("memory")
     system.pipe("/feed/2026/a.csv", b'\xef\xbb\xbfid,quantity\r\n1,10\r\n\r\n2,"2\n0"\r\n')
-    feed = UsageFeed("memory://feed", "id", "here")
+    feed = UsageFeed("memory://feed", "id", "here", modified="quantity")
     assert take(feed, Window())[0] == {"1": "10", "2": "2\n0"}
     assert [column.name for column in feed.columns()] == ["id", "quantity"]
-    assert list(feed.inventory("quantity")) == [[("1", "10"), ("2", "2\n0")]]
+    assert list(feed.inventory()) == [[("1", "10"), ("2", "2\n0")]]
     assert [page.records for page in feed.of_ids(["2"])] == [[{"id": "2", "quantity": "2\n0"}]]
     system.rm("/feed", recursive=True)
     with pytest.raises(MissingAtSource):
