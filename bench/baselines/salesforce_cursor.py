@@ -48,8 +48,8 @@ def run(way: str, url: str, client_id: str, client_secret: str, folder: str) -> 
         return {"seconds": time.perf_counter() - started, "rows": rows}
 
     os.environ.update(SETTINGS | {"DLT_DATA_DIR": folder, "DATA_WRITER__BUFFER_MAX_ITEMS": "100000"})
-    import dlt
-    from dlt.destinations import filesystem
+    import dlt  # pyright: ignore[reportMissingImports]
+    from dlt.destinations import filesystem  # pyright: ignore[reportMissingImports]
 
     started = time.perf_counter()
 
