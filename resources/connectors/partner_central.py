@@ -19,11 +19,11 @@ from resources.budget import Budget
 from resources.connectors import json_text
 from resources.connectors.aws import Answer, AwsAccount, AwsSettings
 from resources.connectors.aws_errors import Gone
+from resources.connectors.aws_events import webhook
 from resources.connectors.aws_reading import RECORDS_A_PAGE, read_each, with_members
 from resources.connectors.base import MissingAtSource, NotPermitted, Page, TableSchema, Window
 from resources.connectors.chosen_fields import ChosenFields
 from resources.connectors.partner_central_columns import BENEFITS, MODIFIED, SELLING, TABLES
-from resources.connectors.partner_central_events import webhook
 from resources.http import Usage
 
 log = logging.getLogger(__name__)

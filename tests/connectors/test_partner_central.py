@@ -1,6 +1,5 @@
 """Partner Central in the lake: complete, incremental at the fewest requests, deletions, readable columns."""
 
-import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,8 +9,6 @@ from typing import Any
 import pytest
 
 from resources.connecting import connect
-from resources.connectors.base import WebhookRefused
-from resources.connectors.partner_central_events import webhook
 from sandbox.server import Sandbox
 from tests.connectors.aws_lakes import PARTNER_CENTRAL, asked, aws_lake, aws_sandbox, captured, control
 from tests.lakes import SyncedLake
@@ -270,27 +267,6 @@ def test_a_spent_budget_keeps_what_was_read_and_goes_on(lake: SyncedLake, sandbo
     assert 0 < paused < 12
     assert rows == len(captured(lake, "opportunities")) == len(truth(sandbox, "opportunities"))
     assert lake.capture("opportunities", **SOURCE)["opportunities"].status == "unchanged"
-
-
-def test_events_name_the_records_to_read(lake: SyncedLake, sandbox: Sandbox) -> None:
-    arn = "arn:aws:partnercentral:us-east-1:111111111111:catalog/AWS/opportunity/O17"
-    detail = {"schemaVersion": "1", "catalog": "AWS", "opportunity": {"identifier": "O17", "arn": arn},
-              "engagementInvitation": {"id": "engi-0000001abc3de"}, "engagement": {"id": "eng-0e7bzf66vlcj3p"}}  # fmt: skip
-    event = {
-        "source": "aws.partnercentral-selling",
-        "detail-type": "Opportunity Updated",
-        "detail": detail,
-        "resources": [arn],
-    }
-    key = {"x-api-key": "s3cret"}
-    changes = {(change.table, change.source_id) for change in webhook("s3cret", key, json.dumps(event).encode())}
-    assert changes == {("opportunities", "O17"), ("leads", "engi-0000001abc3de"), ("engagements", "eng-0e7bzf66vlcj3p")}
-    assert webhook("s3cret", key, json.dumps({**event, "source": "aws.ec2"}).encode()) == []
-    with pytest.raises(WebhookRefused):
-        webhook("s3cret", {"x-api-key": "guess"}, json.dumps(event).encode())
-    for body in (b"[]", b"nothing", b'{"hello": 1}'):
-        with pytest.raises(ValueError, match=r"JSON|EventBridge"):
-            webhook("s3cret", key, body)
 
 
 def test_only_the_records_of_an_event_are_read(lake: SyncedLake, sandbox: Sandbox) -> None:
