@@ -32,6 +32,10 @@ class CredentialsExpired(PermanentError):
     """The credentials are no longer good."""
 
 
+class Throttled(TransientError):
+    """AWS still refuses requests as too many: the quota of the day, perhaps."""
+
+
 class TryAgain(Exception):
     """Worth another try that boto3 does not make. `wait`: seconds that the answer asks for."""
 
@@ -69,7 +73,7 @@ def meaning(response: Mapping[str, Any], asked: Asked) -> Exception:
             f"{where}: AWS does not accept the credentials ({said}). Check {asked.keys}.access_key_id and secret_access_key."
         )
     if code in _THROTTLED:
-        return TransientError(
+        return Throttled(
             f"{where}: throttled {asked.tries} times ({said}). The next sync tries again; or lower {asked.keys}.max_per_second."
         )
     if status == 429:

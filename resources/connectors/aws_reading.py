@@ -6,12 +6,16 @@ What belongs here: how single records become pages, and the texts of records put
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from resources.connectors.aws_errors import Throttled
 from resources.connectors.base import BudgetSpent, Page
 
 RECORDS_A_PAGE = 100
+AFTER_THROTTLING = timedelta(hours=1)
+"""When a sync goes on that AWS did not let finish: its days are the last 24 hours, so something is free again then."""
+
 AHEAD = 4
 """Records asked for ahead of their turn, for each one under way: the list that they come from is read meanwhile."""
 
@@ -23,12 +27,14 @@ def read_each(ids: Iterable[str], read: Read, at_once: int) -> Iterator[Page]:
     """The records of these ids, `at_once` of them under way; ids are taken as they are needed.
 
     Raises:
-        BudgetSpent: after the pages that were still read. Other errors at once.
+        BudgetSpent: after the pages that were still read; also for throttling that does not end, once there are records to
+            keep. Other errors at once.
     """
     waiting: deque[Future[tuple[bytes, datetime] | None]] = deque()
     records: list[Any] = []
     begun: list[datetime] = []
     stop: BudgetSpent | None = None
+    any_found = False
     source = iter(ids)
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="aws-get")
     try:
@@ -50,7 +56,13 @@ def read_each(ids: Iterable[str], read: Read, at_once: int) -> Iterator[Page]:
             except BudgetSpent as spent:
                 stop = stop or spent
                 continue
+            except Throttled as error:
+                if not any_found:
+                    raise
+                stop = stop or BudgetSpent(str(error), datetime.now(UTC) + AFTER_THROTTLING)
+                continue
             if found is not None:
+                any_found = True
                 records.append(found[0])
                 begun.append(found[1])
             if len(records) >= RECORDS_A_PAGE:

@@ -144,8 +144,17 @@ class MarketplaceConnector:
             return self._usage().schema(table)
         columns = self._fields(table).kept(self._aws.where(table), f"{self._aws.keys}.tables.{table}")
         if table == "products":
-            return TableSchema(table, "entities", columns, "EntityId", "LastModifiedDate", whole=True, listed=True)
-        return TableSchema(table, "agreements", columns, "agreementId", "ChangedAt", listed=True)
+            return TableSchema(
+                table,
+                "entities",
+                columns,
+                "EntityId",
+                "LastModifiedDate",
+                whole=True,
+                listed=True,
+                filled_silently=False,
+            )
+        return TableSchema(table, "agreements", columns, "agreementId", "ChangedAt", listed=True, filled_silently=False)
 
     def _fields(self, table: str) -> ChosenFields:
         if table == "products":

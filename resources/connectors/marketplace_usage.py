@@ -96,7 +96,7 @@ class UsageFeed:
     def schema(self, table: str) -> TableSchema:
         """What the files' headers name, as far as it is kept."""
         columns = self._chosen().kept(self._where, f"tables.{table}")
-        return TableSchema(table, "metering feed", columns, self.id_column, self._modified)
+        return TableSchema(table, "metering feed", columns, self.id_column, self._modified, filled_silently=False)
 
     def _chosen(self) -> ChosenFields:
         return ChosenFields(self.columns(), self._fields, (self.id_column, self._modified or self.id_column))

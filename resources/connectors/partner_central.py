@@ -45,6 +45,9 @@ class PartnerCentralSource(AwsSettings):
     type: Literal["partner_central"] = "partner_central"
     catalog: Literal["AWS", "Sandbox"] = Field("AWS", description="Sandbox is AWS's own place for trying things")
     max_in_flight: int = Field(8, ge=1, le=64, description="requests under way at once, over all tables")
+    max_per_day: int | None = Field(
+        READS_A_DAY, gt=0, description="tries a UTC day; AWS allows an account 100,000 reads in 24 hours"
+    )
     max_per_second: float | None = Field(
         10, gt=0, description="requests started per second; AWS allows an account 10 reads"
     )
@@ -96,7 +99,9 @@ class PartnerCentralConnector:
             raise MissingAtSource(f"{self._aws.where(table)}: Partner Central has the tables {', '.join(TABLES)}.")
         columns = self._fields(table).kept(self._aws.where(table), f"{self._aws.keys}.tables.{table}")
         whole, listed = table != "opportunities", table != "solutions"
-        return TableSchema(table, table, columns, "Id", MODIFIED.get(table), whole=whole, listed=listed)
+        return TableSchema(
+            table, table, columns, "Id", MODIFIED.get(table), whole=whole, listed=listed, filled_silently=False
+        )
 
     def _fields(self, table: str) -> ChosenFields:
         always = ("Id", MODIFIED.get(table, "Id"))

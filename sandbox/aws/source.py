@@ -114,8 +114,10 @@ class AwsSource:
                                   "lastUpdateTime": now.timestamp()}  # fmt: skip
         ids: list[int | str] = []
         for patch in put:
-            old = table.rows.get(patch.get(table.id_key, ""))
-            record = _merged(old if old is not None else self._fresh(entity, now), patch)
+            old = table.rows.get(patch.get(table.id_key, "")) or self._fresh(entity, now)
+            record = _merged(old, patch)
+            if record[table.id_key] != old[table.id_key]:
+                self._renamed(entity, old[table.id_key], record[table.id_key])
             if table.modified_key and table.modified_key not in patch:
                 record[table.modified_key] = stamps[table.modified_key]
             table.put(record)
@@ -126,6 +128,16 @@ class AwsSource:
         for record_id in delete:
             table.remove(record_id)
         return ids
+
+    def _renamed(self, entity: str, made: str, wanted: str) -> None:
+        """A fresh record goes by the id that was asked for."""
+        table = self.shop.tables()[entity]
+        if made in table.rows:
+            table.remove(made)
+        if entity == "opportunities":
+            summaries = self.shop.catalogs["AWS"].aws_summaries
+            summaries.put({**summaries.rows[made], "RelatedOpportunityId": wanted})
+            summaries.remove(made)
 
     def _fresh(self, entity: str, now: datetime) -> Record:
         """A new record of the story, for a patch that names no known one."""

@@ -242,6 +242,20 @@ def test_real_throttling_loses_nothing(lake: SyncedLake, sandbox: Sandbox, monke
     assert errors > 0, "it was throttled"
 
 
+def test_throttling_that_does_not_end_keeps_what_was_read(lake: SyncedLake, sandbox: Sandbox) -> None:
+    lake.reconfigure({"tries": 2, "max_in_flight": 2}, source="partner_central")
+    sandbox.fault("429", method="GetOpportunity", after=8, times=None)
+    stopped = lake.capture("opportunities", **SOURCE)["opportunities"]
+    assert stopped.resumes_at is not None
+    assert "throttled" in stopped.message
+    assert stopped.rows_written == 8
+    sandbox.clear_faults()
+    sandbox.reset_requests()
+    assert lake.capture("opportunities", **SOURCE)["opportunities"].rows_written == RECORDS - 8
+    assert asked(sandbox)["GetOpportunity"] == RECORDS - 8
+    once_each(lake, sandbox)
+
+
 def test_marketplace_passes_through_the_same(lake: SyncedLake, sandbox: Sandbox) -> None:
     for method in ("ListEntities", "DescribeEntity", "SearchAgreements", "DescribeAgreement", "GetAgreementTerms"):
         sandbox.fault("429", method=method)

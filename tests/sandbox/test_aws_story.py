@@ -114,6 +114,9 @@ def test_records_can_be_changed_from_outside_and_a_temporary_feed_goes_with_the_
         assert contents(sandbox)["aws_opportunity_summaries"][key]["Visibility"] == "Limited"
         stamped = sandbox.change("aws", "podium", "opportunities", put=[{"LastModifiedDate": "2020-01-01T00:00:00Z"}])
         assert contents(sandbox)["opportunities"][stamped[0]]["LastModifiedDate"] == "2020-01-01T00:00:00Z"
+        assert sandbox.change("aws", "podium", "opportunities", put=[{"Id": "O99"}]) == ["O99"]
+        assert set(contents(sandbox)["opportunities"]) == {*before["opportunities"], stamped[0], "O99"}
+        assert "O99" in contents(sandbox)["aws_opportunity_summaries"]
         for entity in ENTITIES[2:-1]:
             made = sandbox.change("aws", "podium", entity, put=[{}])
             assert made[0] not in before[entity]
