@@ -18,7 +18,7 @@ from typing import Any, Literal
 import fsspec
 from pydantic import Field
 
-from lake_config import SourceSettings, SourceType
+from lake_config import Place, SourceSettings, SourceType
 from resources.budget import Budget
 from resources.connectors.base import (
     Column,
@@ -65,8 +65,8 @@ class DocumentsSource(SourceSettings):
     """One folder of documents."""
 
     type: Literal["documents"] = "documents"
-    folder: str = Field(
-        description="an absolute path, or an object store's URL (s3://bucket/prefix), whose credentials come from the environment"
+    folder: Place = Field(
+        description="a folder, or an object store's URL (s3://bucket/prefix), whose credentials come from the environment"
     )
     max_megabytes: float = Field(50, gt=0, description="larger files are recorded without their text")
 

@@ -142,14 +142,17 @@ def test_a_poll_sees_a_newer_file(sandbox: stand_in.DocumentsSource) -> None:
 # -- trouble ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_not_there_deletes_nothing(sandbox: stand_in.DocumentsSource, lake: SyncedLake) -> None:
+def test_a_folder_that_is_not_there_deletes_nothing(
+    sandbox: stand_in.DocumentsSource, lake: SyncedLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     capture(lake)
     sandbox.folder.rename(sandbox.folder.with_name("unmounted"))
     outcome = capture(lake)
     assert (outcome.status, outcome.rows_deleted) == ("missing_at_source", 0)
     assert "there is no folder" in outcome.message
+    monkeypatch.setenv("DOCUMENTS_TEST_FOLDER", "some/folder")
     with pytest.raises(PermanentError, match="an absolute path or a URL is expected"):
-        connector("documents").check()
+        connector("${DOCUMENTS_TEST_FOLDER}").check()
     with pytest.raises(MissingAtSource, match="has no table pages"):
         connector(str(sandbox.folder)).schema("pages")
 
