@@ -1,7 +1,7 @@
 """Which records of an object are asked for: by time, by id, or all of them.
 
 A query's result is a snapshot that Salesforce hands out batch by batch, one after the other. So a long span of time is cut
-into pieces of one to three batches, by counting the records of each day, and the pieces are read side by side. Where a
+into pieces of one or two batches, by counting the records of each day, and the pieces are read side by side. Where a
 cursor is lost, reading goes on behind the last record.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 from resources.connectors import json_text
 from resources.connectors.base import BudgetSpent, Page, PermanentError, SourceError, TableSchema
 from resources.connectors.salesforce_rest import Batch, CursorExpired, FieldGone, QueryTimeout, Rest
-from resources.connectors.windows import Span, Step
+from resources.connectors.windows import SPLIT_ABOVE_PAGES, Span, Step
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ ID_LENGTH = len("'001000000000000AAA',")
 COUNT_BEYOND = timedelta(days=2)
 """A shorter span is read without counting first."""
 
-FULL, LONGEST_PIECE = 0.9, 3
-"""A piece ends where so much of its batches is filled, or behind so many batches."""
+FULL, LONGEST_PIECE = 0.9, 2
+"""A piece ends where so much of its batches is filled, or before it has more batches than that; a longer day is one alone."""
 
 MOST_DAYS = 2000
 """Groups that one aggregate query may answer with."""
@@ -127,9 +127,9 @@ class PageReader:
         pieces: list[Span] = []
         begin, records = span.lo, 0
         for day in sorted(counts):
-            midnight = datetime.combine(day, time(), UTC)
-            batches = -(-records // self._size)
-            if records and (records >= FULL * batches * self._size or batches > LONGEST_PIECE):
+            batches, more = (-(-number // self._size) for number in (records, records + counts[day]))
+            if records and (records >= FULL * batches * self._size or more > LONGEST_PIECE):
+                midnight = datetime.combine(day, time(), UTC)
                 pieces.append(Piece(begin, midnight, span.part, batches))
                 begin, records = midnight, 0
             records += counts[day]
@@ -161,7 +161,7 @@ class PageReader:
                 raise PermanentError(f"{self._where}: the server does not keep the order by {stamp}.")
             page = Page(self._complete(batch.records), batch.read_at)
             # Without a time at which it began, a chain is not split: it is known to end soon.
-            short = isinstance(span, Piece) and span.batches <= LONGEST_PIECE
+            short = isinstance(span, Piece) and span.batches <= SPLIT_ABOVE_PAGES
             yield Step(page, None if short else began, reached, batch.more is None)
 
     def _bounds(self, span: Span) -> list[str]:
