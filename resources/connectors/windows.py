@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resources.connectors.base import BudgetSpent, Page, Window
@@ -21,6 +21,9 @@ SPLIT_ABOVE_PAGES = 3.0
 
 OVERHEAD = 0.05
 """Splits beyond the first ones may be this share of the pages read."""
+
+SECOND = timedelta(seconds=1)
+"""Sources take bounds in whole seconds; an import may give thousands of records one of them."""
 
 OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -81,10 +84,14 @@ class _Chain:
         self.began: datetime | None = None
         self.reached = span.lo
         self.pages = 0
+        """Those in which time went on."""
         self.last = self.done = False
+        self.standing = False
+        """The last page was all of one moment, and what follows that moment is not yet another chain's."""
 
     def step(self, step: Step) -> None:
-        self.pages += 1
+        self.standing = not step.last and step.began is not None and step.began == step.reached
+        self.pages += not self.standing
         self.began = self.began or step.began
         self.last = step.last
         if step.reached is not None:
@@ -94,13 +101,15 @@ class _Chain:
         end = min(self.span.hi, now) if self.span.hi else now
         return (end - (self.reached or OLDEST)).total_seconds()
 
-    def pages_left(self, now: datetime) -> float:
-        """A guess, from how densely the records lie in what was read."""
-        if not self.pages or self.last or self.reached is None or self.began is None:
+    def seconds_read(self) -> float:
+        return (self.reached - self.began).total_seconds() if self.reached and self.began else 0.0
+
+    def pages_left(self, now: datetime, usual: float) -> float:
+        """A guess, from how densely the records lie in what was read of it; `usual`: pages a second elsewhere."""
+        if self.last or self.reached is None or self.began is None:
             return 0.0
-        read = (self.reached - self.began).total_seconds()
-        left = self.seconds_left(now)
-        return 0.0 if left <= 0 else self.pages * left / max(read, 1.0)
+        density = self.pages / max(self.seconds_read(), 1.0) if self.pages else usual
+        return max(0.0, self.seconds_left(now)) * density
 
 
 class _Reading:
@@ -187,17 +196,27 @@ class _Reading:
             return None
 
     def _split(self) -> Span | None:
-        """The later half of what is left of the chain that has most left."""
+        """What follows the moment in which a chain stands, because that moment's pages come one after the other anyhow; else the
+        later half of what is left of the chain that has most left."""
+        active = [chain for chain in self._chains if not chain.done]
+        for chain in active:
+            if chain.standing and chain.reached is not None and chain.reached + SECOND < self._end(chain):
+                chain.standing = False
+                return self._give(chain, chain.reached + SECOND)
         if self._splits >= self._at_once - 1 + OVERHEAD * self._pages:
             return None
-        active = [chain for chain in self._chains if not chain.done]
-        longest: Any = max(active, key=lambda chain: chain.pages_left(self._now), default=None)
-        if longest is None or longest.pages_left(self._now) <= SPLIT_ABOVE_PAGES:
+        seconds = sum(chain.seconds_read() for chain in self._chains)
+        usual = sum(chain.pages for chain in self._chains) / max(seconds, 1.0)
+        longest: Any = max(active, key=lambda chain: chain.pages_left(self._now, usual), default=None)
+        if longest is None or longest.pages_left(self._now, usual) <= SPLIT_ABOVE_PAGES:
             return None
-        middle = longest.reached + (self._end(longest) - longest.reached) / 2
-        later = replace(longest.span, lo=middle)
-        longest.span.hi = middle
         self._splits += 1
+        return self._give(longest, longest.reached + (self._end(longest) - longest.reached) / 2)
+
+    def _give(self, chain: _Chain, begin: datetime) -> Span:
+        """The part of a chain's span from `begin` on, which is no longer its own."""
+        later = replace(chain.span, lo=begin)
+        chain.span.hi = begin
         return later
 
     def _end(self, chain: _Chain) -> datetime:

@@ -33,7 +33,7 @@ class Account:
         self.http.trust_env = False
         self.login = self._control("GET", "login")
         self.made: list[PipedriveConnector] = []
-        self.limit(plan="ultimate", burst=0, daily_tokens=0)
+        self.limit(plan="ultimate", burst=1000, daily_tokens=0)
 
     def _control(self, method: str, name: str, body: Any = None) -> Any:
         return self.http.request(method, f"{self.sandbox.url}/_sandbox/pipedrive/{TENANT}/{name}", json=body).json()

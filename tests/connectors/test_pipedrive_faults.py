@@ -36,7 +36,7 @@ def shared() -> Iterator[Account]:
 def still(shared: Account) -> Iterator[Account]:
     """An account in which nothing moves, without faults of earlier tests."""
     shared.sandbox.clear_faults()
-    shared.limit(burst=0, daily_tokens=0)
+    shared.limit(burst=1000, daily_tokens=0)
     yield shared
     shared.sandbox.clear_faults()
 
@@ -239,7 +239,7 @@ def test_the_vendors_spent_budget_stops_the_sync_at_once_and_the_rest_follows(st
     assert not outcome.failed
     assert still.limit()["rejected"] <= 2 + 1  # one a chain under way
     assert captured.raw("deals")
-    still.limit(daily_tokens=0, burst=0)
+    still.limit(daily_tokens=0, burst=1000)
     captured.sync("deals")
     assert len(captured.raw("deals")) == len(still.truth("deals"))
 

@@ -129,3 +129,21 @@ def test_a_reader_that_stops_early_leaves_no_thread() -> None:
     next(pages)
     pages.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_what_follows_an_import_of_one_second_does_not_wait_for_its_pages() -> None:
+    day = 86_400
+    server = Server([10 * day] * 300 + [20 * day + number for number in range(100)])
+    another_began = threading.Event()
+
+    def read(span: Span) -> Iterator[Step]:
+        if span.lo is not None and span.lo > START + timedelta(days=10):
+            another_began.set()
+        for number, step in enumerate(server.read(span)):
+            yield step
+            if number == 3 and span.lo is None:
+                assert another_began.wait(10)
+
+    pages = read_side_by_side([Span()], read, NOW, at_once=2)
+    assert set(ids(pages)) == set(range(400))
+    assert server.requests <= 41
