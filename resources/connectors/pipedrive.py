@@ -12,7 +12,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from resources.budget import Budget
 from resources.connectors.base import Page, PermanentError, TableSchema, Window, configured
 from resources.connectors.pipedrive_api import Api, Credentials, CursorRefused, Listed
 from resources.connectors.pipedrive_columns import FIELDS, columns_of, standard_column
+from resources.connectors.pipedrive_tables import BUILT_IN_TABLES, FIELDS_OF, METADATA, PARTS, POLL_COST, WHOLE, Part
 from resources.connectors.pipedrive_webhooks import webhook
 from resources.connectors.windows import ReadSpan, Span, Step, read_side_by_side, spans_of
 from resources.http import HttpClient, Usage
@@ -40,52 +40,6 @@ RESTARTS = 3
 """So often a chain may lose its cursor, or be given the same page again, without getting any further."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """One list of a table. `params`: what makes it this list; `cost`: tokens a request."""
-
-    path: str
-    cost: int
-    params: tuple[tuple[str, str], ...] = ()
-
-
-_DELETED = (("status", "deleted"),)
-PARTS: dict[str, dict[str, Part]] = {
-    # Without a status the lists hold every deal that is not deleted, whatever its status is called; naming statuses to get the
-    # deleted ones in the same request would leave out those with a status that is newer than this line.
-    "deals": {
-        "live": Part("/api/v2/deals", 10),
-        "archived": Part("/api/v2/deals/archived", 20),
-        "deleted": Part("/api/v2/deals", 10, _DELETED),
-        "deleted archived": Part("/api/v2/deals/archived", 20, _DELETED),
-    },
-    "persons": {"": Part("/api/v2/persons", 10)},
-    "organizations": {"": Part("/api/v2/organizations", 10)},
-    "activities": {"": Part("/api/v2/activities", 10)},
-}
-"""Tables that can be asked for changes -> their lists."""
-
-WHOLE = {
-    "products": Part("/api/v2/products", 10),
-    "pipelines": Part("/api/v2/pipelines", 5),
-    "stages": Part("/api/v2/stages", 5),
-    "users": Part("/v1/users", 20),
-}
-METADATA = {
-    "deal_fields": Part("/api/v2/dealFields", 10),
-    "person_fields": Part("/api/v2/personFields", 10),
-    "organization_fields": Part("/api/v2/organizationFields", 10),
-    "activity_fields": Part("/api/v2/activityFields", 10),
-    "product_fields": Part("/api/v2/productFields", 10),
-}
-FIELDS_OF = {
-    "deals": "deal_fields", "persons": "person_fields", "organizations": "organization_fields",
-    "activities": "activity_fields", "products": "product_fields",
-}  # fmt: skip
-"""Table -> the table of its fields."""
-
-BUILT_IN_TABLES = (*PARTS, *WHOLE, *METADATA)
-POLL_COST = sum(next(iter(parts.values())).cost for parts in PARTS.values())
 ME_COST = 2
 
 PLANS = {"lite": (1, 20, 80), "growth": (2, 40, 160), "premium": (5, 100, 400), "ultimate": (7, 120, 480)}
@@ -163,7 +117,7 @@ class PipedriveConnector:
 
     def check(self) -> str:
         began = time.monotonic()
-        me = self._api().one("/v1/users/me", None, ME_COST)
+        me = self._api().one("/v1/users/me", None, ME_COST) or {}
         seconds = time.monotonic() - began
         company = me.get("company_name") or me.get("company_domain")
         return f"Pipedrive of {company}: logged in as {me.get('name')} (user {me.get('id')}) in {seconds:.2f} s"
