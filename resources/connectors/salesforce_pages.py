@@ -20,6 +20,7 @@ from resources.connectors import json_text
 from resources.connectors.base import BudgetSpent, Page, PermanentError, SourceError, TableSchema
 from resources.connectors.salesforce_rest import Batch, CursorExpired, FieldGone, QueryTimeout, Rest
 from resources.connectors.windows import SPLIT_ABOVE_PAGES, Span, Step
+from resources.http import SlowAnswer
 
 log = logging.getLogger(__name__)
 
@@ -88,17 +89,17 @@ class PageReader:
         batch = self._oldest(span)
         if batch is None:
             return None, lambda: [span]
-        if len(batch.records) < self._size:
+        # A batch may be smaller than what was asked for, if the records are large.
+        if batch.more is None and len(batch.records) < self._size:
             return Page(self._complete(batch.records), batch.read_at), list
         # The last second may go on behind this batch: it belongs to the rest.
         stamps = [_moment(_decoded(record)[self._stamp or ""]) for record in batch.records]
         kept = bisect_left(stamps, stamps[-1])
         read = Counter(stamp.date() for stamp in stamps[:kept])
-        rest = Span(stamps[-1], span.hi) if kept else span
+        rest = Span(stamps[-1], span.hi, span.part) if kept else span
 
         def pieces() -> list[Span]:
-            counts = {day: number - read[day] for day, number in counting.result()}
-            return self._pieces(rest, {day: number for day, number in counts.items() if number > 0})
+            return self._pieces(rest, {day: number - read[day] for day, number in counting.result()})
 
         return Page(self._complete(batch.records[:kept]), batch.read_at) if kept else None, pieces
 
@@ -106,7 +107,7 @@ class PageReader:
         stamp = self._stamp or ""
         try:
             return self._ask(0, self._bounds(span), [stamp, ID], limit=self._size)
-        except (BudgetSpent, QueryTimeout):
+        except (BudgetSpent, QueryTimeout, SlowAnswer):
             # Reading the span as a whole knows how to leave off and how to ask for less.
             return None
 
@@ -126,30 +127,31 @@ class PageReader:
     def _pieces(self, span: Span, counts: Mapping[date, int]) -> list[Span]:
         pieces: list[Span] = []
         begin, records = span.lo, 0
-        for day in sorted(counts):
+        if len(counts) == MOST_DAYS:  # earlier days were not counted
+            begin = datetime.combine(min(counts), time(), UTC)
+            pieces.append(Span(span.lo, begin, span.part))
+        for day in sorted(day for day, number in counts.items() if number > 0):
             batches, more = (-(-number // self._size) for number in (records, records + counts[day]))
             if records and (records >= FULL * batches * self._size or more > LONGEST_PIECE):
                 midnight = datetime.combine(day, time(), UTC)
                 pieces.append(Piece(begin, midnight, span.part, batches))
                 begin, records = midnight, 0
             records += counts[day]
-        # Nothing was counted, or not all of it: the last one may turn out to be long.
-        pieces.append(
-            Span(begin, span.hi) if not counts else Piece(begin, span.hi, span.part, -(-records // self._size))
-        )
+        last = Piece(begin, span.hi, span.part, -(-records // self._size))
+        pieces.append(last if records else Span(begin, span.hi, span.part))  # nothing was counted: it may be long
         return sorted(pieces, key=lambda piece: -piece.batches if isinstance(piece, Piece) else 0)
 
     def read(self, span: Span) -> Iterator[Step]:
         """One span by ascending time, for `windows.read_side_by_side`."""
         try:
             yield from self._read(span)
-        except QueryTimeout:
+        except (QueryTimeout, SlowAnswer):
             begin, end = span.lo or OLDEST, span.hi or datetime.now(UTC)
             if end - begin <= SMALLEST_SPAN:
                 raise
             middle = begin + (end - begin) / 2
-            yield from self.read(Span(span.lo, middle))
-            yield from self.read(Span(middle, span.hi))
+            yield from self.read(Span(span.lo, middle, span.part))
+            yield from self.read(Span(middle, span.hi, span.part))
 
     def _read(self, span: Span) -> Iterator[Step]:
         stamp = self._stamp or ""
@@ -220,7 +222,7 @@ class PageReader:
     ) -> Batch:  # fmt: skip
         parts = self._parts
         if part >= len(parts):
-            return Batch([], 0, None, datetime.now(UTC))
+            return Batch([], None, datetime.now(UTC))
         soql = f"SELECT {','.join(columns or parts[part])} FROM {self._schema.source_name}{_where(conditions)}"
         soql += f" ORDER BY {','.join(order)}" if order else ""
         soql += f" LIMIT {limit}" if limit else ""
@@ -302,7 +304,7 @@ class PageReader:
     def _ask_all(self, part: int, condition: str) -> Batch:
         batches = list(self._batches([condition], [ID], part=part))
         records = [record for batch in batches for record in batch.records]
-        return Batch(records, len(records), None, batches[0].read_at)
+        return Batch(records, None, batches[0].read_at)
 
     def _joined(self, some: Iterable[dict[str, Any]], others: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """Both halves of the records that did not change between them."""

@@ -39,6 +39,9 @@ JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_SECONDS = 180
 """Salesforce takes assertions that end within five minutes; clocks differ."""
 
+CLOCK_OFF_SECONDS = 60.0
+"""If our clock is that far from Salesforce's, a refused assertion is tried again by theirs."""
+
 REMEMBER_FAILED_LOGIN_SECONDS = 60.0
 """So long a failed login stands for all tables, instead of each of them trying the wrong secret again."""
 
@@ -84,8 +87,8 @@ class Login:
     private_key: str = ""
     audience: str = "https://login.salesforce.com"
 
-    def form(self) -> dict[str, str]:
-        """What is posted.
+    def form(self, now: float) -> dict[str, str]:
+        """What is posted. `now`: Unix time.
 
         Raises:
             PermanentError: the private key is none.
@@ -96,8 +99,12 @@ class Login:
                 "client_id": self.client_id,
                 "client_secret": self.client_secret,
             }
-        claims = {"iss": self.client_id, "sub": self.username, "aud": self.audience}
-        claims["exp"] = int(time.time()) + ASSERTION_SECONDS  # type: ignore[assignment]
+        claims = {
+            "iss": self.client_id,
+            "sub": self.username,
+            "aud": self.audience,
+            "exp": int(now) + ASSERTION_SECONDS,
+        }
         try:
             # In an environment variable a key's lines are often joined by the two characters \n.
             assertion = jwt.encode(claims, self.private_key.replace("\\n", "\n"), "RS256")
@@ -131,14 +138,12 @@ class Batch:
     of the next batch."""
 
     records: list[Any]
-    total: int
     more: str | None
     read_at: datetime
 
 
-class _Envelope(msgspec.Struct, rename={"total": "totalSize", "more": "nextRecordsUrl"}):
+class _Envelope(msgspec.Struct, rename={"more": "nextRecordsUrl"}):
     records: list[msgspec.Raw]
-    total: int = 0
     more: str | None = None
 
 
@@ -192,10 +197,6 @@ class Rest:
                 self._failure = (error, self._clock())
                 raise
             return self._session
-
-    def usage(self) -> tuple[int, int] | None:
-        """Calls of the last 24 hours and how many are allowed, as the org said last; None if it has not."""
-        return self._usage[:2] if self._usage else None
 
     def describe(self, name: str, table: str) -> dict[str, Any]:
         """An object's fields, as Salesforce describes them.
@@ -316,12 +317,24 @@ class Rest:
     # -- login ---------------------------------------------------------------------------------------------------------
 
     def _log_in(self) -> Session:
+        now = time.time()
+        try:
+            return self._post_login(now)
+        except PermanentError:
+            said = self.http.server_time()
+            off = said is not None and abs(said.timestamp() - now) > CLOCK_OFF_SECONDS
+            if said is None or not off or not self._login.private_key:
+                raise
+            # Our clock may be wrong, and an assertion is good for some minutes of Salesforce's.
+            return self._post_login(said.timestamp())
+
+    def _post_login(self, now: float) -> Session:
         login = self._login
         # Logging in is no call in the org's count.
         return self.http.fetch(
             "POST",
             login.url + TOKEN_PATH,
-            data=urlencode(login.form()).encode(),
+            data=urlencode(login.form(now)).encode(),
             headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
             parse=self._logged_in,
             cost=0,
@@ -358,13 +371,13 @@ def query_string(soql: str) -> str:
 def _batch(response: Response) -> Batch:
     try:
         found = _decode_envelope(response.body)
-        return Batch([bytes(record) for record in found.records], found.total, found.more, response.read_at)
+        return Batch([bytes(record) for record in found.records], found.more, response.read_at)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         said = _mapping(response)
     records = said.get("records")
     if not isinstance(records, list):
         raise TryAgain(f"{response.path} answered without records")
-    return Batch(records, int(said.get("totalSize") or 0), said.get("nextRecordsUrl"), response.read_at)
+    return Batch(records, said.get("nextRecordsUrl"), response.read_at)
 
 
 def _mapping(response: Response) -> dict[str, Any]:

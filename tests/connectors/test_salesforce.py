@@ -3,9 +3,12 @@
 import json
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +27,9 @@ from resources.connectors.base import (
     Window,
 )
 from resources.connectors.salesforce import BUILT_IN_TABLES, SOURCE, SalesforceConnector, SalesforceSource
-from resources.connectors.salesforce_rest import query_string
+from resources.connectors.salesforce_pages import MOST_DAYS, PageReader
+from resources.connectors.salesforce_rest import Batch, Login, Rest, query_string
+from resources.connectors.windows import Span
 from resources.http import HttpClient, RetryPolicy
 from sandbox.server import Sandbox, running
 
@@ -141,6 +146,44 @@ def test_a_first_read_counts_by_day_and_asks_for_full_pages(connect: Connect, sa
     assert connector.usage("opportunity").requests == sum(
         number for kind, number in asked.items() if kind.startswith("opportunity")
     )
+
+
+def test_pieces_cover_their_span_and_are_short(connect: Connect) -> None:
+    connector = connect()
+    reader: PageReader = connector._reader(connector.schema("opportunity"))
+    first = datetime(2020, 1, 1, tzinfo=UTC)
+    days = {(first + timedelta(days=number)).date(): 30 for number in range(100)}
+    days[(first + timedelta(days=40)).date()] = 900
+    for counts in (days, {}, {(first + timedelta(days=number)).date(): 1 for number in range(MOST_DAYS)}):
+        pieces = sorted(
+            reader._pieces(Span(None, None), counts), key=lambda piece: piece.lo or first - timedelta(days=1)
+        )
+        assert (pieces[0].lo, pieces[-1].hi) == (None, None)
+        assert all(piece.hi == later.lo for piece, later in pairwise(pieces))
+        if counts is days:
+            sizes = [
+                sum(number for day, number in days.items() if (not piece.lo or piece.lo.date() <= day)
+                    and (not piece.hi or day < piece.hi.date()))
+                for piece in pieces
+            ]  # fmt: skip
+            assert sum(sizes) == sum(days.values())
+            assert max(sizes) <= 900 + 2 * PAGE
+            assert len(pieces) >= 15
+
+
+def test_a_first_batch_that_is_small_because_records_are_large_is_not_taken_for_all(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = Rest.query
+
+    def smaller(rest: Rest, soql: str, *args: Any, **options: Any) -> Batch:
+        batch = query(rest, soql, *args, **options)
+        if soql.endswith(f"LIMIT {PAGE}"):
+            return Batch(batch.records[:120], "/services/data/v62.0/query/01g000000000000AAA-120", batch.read_at)
+        return batch
+
+    monkeypatch.setattr(Rest, "query", smaller)
+    same(read(connect(), "opportunity"), stored(sandbox, "opportunity"))
 
 
 def test_one_at_a_time_reads_the_same(connect: Connect, sandbox: Sandbox) -> None:
@@ -402,6 +445,27 @@ def test_login_by_a_signed_assertion(connect: Connect, sandbox: Sandbox, key: rs
     with pytest.raises(PermanentError, match="private_key is not an RSA private key"):
         connect(**user, private_key="no key at all").check()
     assert pem[40:80] not in str(refused.value)
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_a_clock_five_minutes_off_signs_by_that_of_the_server(
+    connect: Connect, sandbox: Sandbox, key: rsa.RSAPrivateKey, minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    control(sandbox, "keys", public_key=public.decode())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    wrong = SimpleNamespace(time=lambda: time.time() + 60 * minutes)
+    monkeypatch.setattr("resources.connectors.salesforce_rest.time", wrong)
+    user = {"client_secret": None, "username": "integration@northwind.example", "private_key": pem}
+    settings = SalesforceSource.model_validate({"url": sandbox.source_url("salesforce", "northwind"), **CLIENT, **user})
+    login = Login(settings.url, "", settings.client_id, "", "integration@northwind.example", pem)
+    http = HttpClient("northwind", "salesforce")
+    session = Rest(http, login, "62.0", 0.9, PAGE, time.monotonic).session()
+    http.close()
+    assert session.token
+    assert methods(sandbox) == {"- token": 2}
 
 
 def test_a_wrong_secret_is_told_once_and_not_shown(
