@@ -63,6 +63,8 @@ class ApnSource:
         self.server = Server(options.apn_port)
         self._held: list[Held] = []
         self._lock = threading.RLock()
+        self._counts: dict[str, int] | None = None
+        """What was counted last; None since something was written."""
         try:
             self.connection = self.server.connect()
             self.connection.execute(_CLOCK)  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -72,6 +74,7 @@ class ApnSource:
         except BaseException:
             self.server.close()
             raise
+        self.describe()  # counts: of millions of rows that takes longer than whoever asks for it waits
         for number in range(min(self.story.amounts.end_user, world.companies)):
             context.identities.tell(TENANT, "company", number, "apn", "end_user", number + 1)
         rows = self.connection.execute(
@@ -96,14 +99,17 @@ class ApnSource:
             if to > self.days.lived_until:
                 self._commit()
             changes = self.days.live(self.connection, to)
+            self._counts = None
             self._set_clock(max(to, self.context.clock.now()))
         return {TENANT: changes}
 
     def describe(self) -> dict[str, Any]:
         """The port and the number of rows of each table."""
         with self._lock:
-            counts = {table: self._query(sql.SQL("SELECT count(*) FROM apn.{}"), table)[0][0] for table in TABLES}
-        return {TENANT: {"port": self.server.port, **counts}}
+            if self._counts is None:
+                statement = sql.SQL("SELECT count(*) FROM apn.{}")
+                self._counts = {table: self._query(statement, table)[0][0] for table in TABLES}
+            return {TENANT: {"port": self.server.port, **self._counts}}
 
     def truth(self, tenant: str, entity: str) -> list[Record]:
         """Every row by id: money as text with its digits, moments in ISO format, UTC."""
@@ -115,6 +121,7 @@ class ApnSource:
         """Insert or update rows, and delete some; a stamp that is not given is the sandbox's now."""
         cursor = CURSORS.get(entity, "updated_at")
         ids: list[int | str] = []
+        self._counts = None
         with self._lock, self.connection.transaction():
             for record in put:
                 record = {cursor: self.context.clock.stamp() + "+00", **record}
@@ -186,6 +193,7 @@ class ApnSource:
             return JSONResponse({"error": str(error)}, 400)
 
     def _run(self, statement: str, hold_seconds: float | None) -> list[list[Any]]:
+        self._counts = None
         connection = self.server.connect(autocommit=hold_seconds is None)
         try:
             cursor = connection.execute(statement)  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -216,6 +224,7 @@ class ApnSource:
                 self._held.remove(held)
                 held.timer.cancel()
                 held.connection.commit()
+                self._counts = None
                 held.connection.close()
         return len(due)
 
