@@ -21,15 +21,28 @@ from bench.harness import Bench, Comparison
 from bench.layers import layers_beside_statements
 from bench.memory import memory_of_a_large_sync
 from bench.runs import idle_week, unchanged_and_little_changed
+from bench.sources_apn import apn_memory, apn_opportunities
+from bench.sources_partner_central import partner_central_beside_latency
+from bench.sources_pipedrive import memory_of_many_deals, pipedrive_beside_dlt_and_reader
+from bench.sources_salesforce import salesforce_memory, salesforce_windows
+from bench.sources_zendesk import zendesk_tickets
 
-CASES: dict[str, Callable[[Bench], list[Comparison]]] = {
-    "ab": sync_beside_loop_and_dlt,
-    "c": layers_beside_statements,
-    "de": unchanged_and_little_changed,
-    "f": memory_of_a_large_sync,
-    "g": idle_week,
+CASES: dict[tuple[str, ...], Callable[[Bench], list[Comparison]]] = {
+    ("a", "b"): sync_beside_loop_and_dlt,
+    ("c",): layers_beside_statements,
+    ("d", "e"): unchanged_and_little_changed,
+    ("f",): memory_of_a_large_sync,
+    ("g",): idle_week,
+    ("pipedrive",): pipedrive_beside_dlt_and_reader,
+    ("pipedrive_memory",): memory_of_many_deals,
+    ("zendesk",): zendesk_tickets,
+    ("salesforce",): salesforce_windows,
+    ("salesforce_memory",): salesforce_memory,
+    ("partner_central",): partner_central_beside_latency,
+    ("apn",): apn_opportunities,
+    ("apn_memory",): apn_memory,
 }
-"""Letters of the cases -> what measures them; some are measured in the same rounds."""
+"""Names of the cases -> what measures them; some are measured in the same rounds."""
 
 RESULTS = Path(__file__).parent / "results.json"
 out, err = Console(), Console(stderr=True)
@@ -38,20 +51,21 @@ out, err = Console(), Console(stderr=True)
 def main() -> int:
     """Exit status 1 if a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="case", help="a to g; all if none is given")
+    names = [name for some in CASES for name in some]
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"{', '.join(names)}; all if none is given")
     parser.add_argument("--runs", type=int, default=5, help="rounds that count (default 5)")
     parser.add_argument("--leads", type=int, default=50_000, help="records of the large table (default 50,000)")
     options = parser.parse_args()
-    unknown = set(options.cases) - set("".join(CASES))
+    unknown = set(options.cases) - set(names)
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
     lines: list[Comparison] = []
     began = time.monotonic()
     with TemporaryDirectory(prefix="revlake-bench-") as folder:
         bench = Bench(options.runs, options.leads, Path(folder), lambda text: err.print(f"[dim]{text}"))
-        for letters, case in CASES.items():
-            if not options.cases or set(letters) & set(options.cases):
-                err.print(f"case {' and '.join(letters)}: {case.__name__.replace('_', ' ')}")
+        for some, case in CASES.items():
+            if not options.cases or set(some) & set(options.cases):
+                err.print(f"case {' and '.join(some)}: {case.__name__.replace('_', ' ')}")
                 measured = case(bench)
                 lines += measured
                 print_table(measured, err)
