@@ -47,7 +47,8 @@ class Collection:
     def text(self, record_id: int | str) -> bytes:
         """The record's JSON. Who changes a record in place must `put` it again."""
         if record_id not in self._texts:
-            self._texts[record_id] = orjson.dumps(self.rows[record_id])
+            # A copy: orjson's own result keeps the room of the buffer that it was written in.
+            self._texts[record_id] = bytes(memoryview(orjson.dumps(self.rows[record_id])))
         return self._texts[record_id]
 
     def modified(self, record: Record) -> str:
