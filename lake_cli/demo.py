@@ -121,9 +121,13 @@ def _tell_passwords(settings: Settings) -> None:
     missing = [name for name in CREDENTIALS if f"${{{name}}}" in text and name not in os.environ]
     os.environ.update({name: CREDENTIALS[name] for name in missing})
     if missing:
-        with (settings.path.parent / ".env").open("a", encoding="utf-8") as env:
+        file = settings.path.parent / ".env"
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        with file.open("a", encoding="utf-8") as env:
             env.write(
-                "# Of the demo's stand-in sources:\n" + "".join(f"{name}={CREDENTIALS[name]}\n" for name in missing)
+                ("\n" if before and not before.endswith("\n") else "")
+                + "# Of the demo's stand-in sources:\n"
+                + "".join(f"{name}={CREDENTIALS[name]}\n" for name in missing)
             )
 
 

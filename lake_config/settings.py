@@ -143,7 +143,7 @@ class TenantSettings(_Block):
                 validated[name] = block
                 continue
             kind = block.get("type") if isinstance(block, dict) else None
-            if kind not in source_types():
+            if not isinstance(kind, str) or kind not in source_types():
                 known = ", ".join(sorted(source_types()))
                 raise ValueError(
                     f"{name}: type {kind!r} is not known (known: {known}); set `type:` to one of them"

@@ -25,7 +25,8 @@ class SourceType:
         settings: the block in `lake.yaml`, a `SourceSettings`.
         connector: (source instance's name, its settings, tenant, budget=) -> a `resources.connectors.base.Connector`; touches no
             network.
-        poll_cost: what asking "anything new?" costs, in the unit of the budget.
+        poll_cost, poll_cost_a_table: what asking "anything new?" costs at most, in the unit of the budget: once, and for each
+            table that the instance reads.
         daily_budget: settings -> what the vendor lets an account of theirs spend a day, in the same unit; None where asking is
             free. Polling is kept below a twentieth of it.
         webhook: (secret, headers with names in lower case, body) -> the `resources.connectors.base.Change`s that a message tells
@@ -39,6 +40,7 @@ class SourceType:
     poll_cost: float = 1
     daily_budget: Callable[[Any], float | None] = _unlimited
     webhook: Callable[[str, Mapping[str, str], bytes], Sequence[Any]] | None = None
+    poll_cost_a_table: float = 0
 
 
 @cache

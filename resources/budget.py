@@ -64,6 +64,7 @@ class Budget:
         self.per_day = per_day
         self._portion = max(1.0, per_day / PORTIONS) if per_day else float(UNCAPPED_PORTION)
         self._granted = 0.0
+        self._granted_on: date | None = None
         self._own = Account()
         """Where there is no lake."""
         self._requests = 0
@@ -77,8 +78,10 @@ class Budget:
             BudgetSpent: it would cross the day's cap.
         """
         with self._lock:
+            self._drop_yesterdays()
             if self._granted < cost:
                 self._granted += self._take(max(cost, self._portion), at_least=cost - self._granted)
+                self._granted_on = self._now().date()
             self._granted -= cost
             self._requests += 1
 
@@ -96,8 +99,14 @@ class Budget:
     def close(self) -> None:
         """Give back what was not spent."""
         with self._lock:
+            self._drop_yesterdays()
             if self._lake is not None and (self._requests or self._granted or self._limits):
                 self._take(-self._granted)
+            self._granted = 0.0
+
+    def _drop_yesterdays(self) -> None:
+        """A portion is of the day on which it was taken."""
+        if self._granted_on not in (None, self._now().date()):
             self._granted = 0.0
 
     def _take(self, amount: float, at_least: float = 0.0) -> float:

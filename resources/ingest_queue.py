@@ -33,10 +33,11 @@ KEPT_DAYS = 30
 
 @dataclass
 class Waiting:
-    """What waits of one source instance: `ids` by table, up to the row `upto`."""
+    """What waits of one source instance: `ids` by table, from the row `first` up to the row `upto`."""
 
     tenant: str
     source: str
+    first: int = 0
     upto: int = 0
     ids: dict[str, list[str]] = field(default_factory=dict)
 
@@ -59,17 +60,18 @@ def put(connection: psycopg.Connection[Any], tenant: str, source: str, changes: 
     return len(rows)
 
 
-def waiting(connection: psycopg.Connection[Any], limit: int = 10_000) -> list[Waiting]:
-    """What waits, oldest first, by source instance; at most `limit` rows of it."""
+def waiting(connection: psycopg.Connection[Any], limit: int = 1_000) -> list[Waiting]:
+    """What waits, oldest first; of each source instance at most `limit` rows, so that none stands in another's way."""
     rows = connection.execute(
-        "SELECT seq, tenant_id, source, entity, source_id FROM ops.ingest_queue WHERE processed_at IS NULL"
-        " ORDER BY seq LIMIT %s",
+        "SELECT seq, tenant_id, source, entity, source_id FROM ("
+        " SELECT *, row_number() OVER (PARTITION BY tenant_id, source ORDER BY seq) AS place FROM ops.ingest_queue"
+        " WHERE processed_at IS NULL) AS queued WHERE place <= %s ORDER BY seq",
         (limit,),
     ).fetchall()
     connection.commit()
     found: dict[tuple[str, str], Waiting] = {}
     for seq, tenant, source, entity, source_id in rows:
-        entry = found.setdefault((tenant, source), Waiting(tenant, source))
+        entry = found.setdefault((tenant, source), Waiting(tenant, source, first=seq))
         entry.upto = seq
         ids = entry.ids.setdefault(entity, [])
         if source_id not in ids:
@@ -77,13 +79,22 @@ def waiting(connection: psycopg.Connection[Any], limit: int = 10_000) -> list[Wa
     return list(found.values())
 
 
-def done(connection: psycopg.Connection[Any], tenant: str, source: str, table: str, upto: int, run_id: str) -> None:
-    """A run has read what was queued of this table up to the row `upto`."""
+def done(
+    connection: psycopg.Connection[Any],
+    tenant: str,
+    source: str,
+    table: str,
+    ids: Iterable[str],
+    upto: int,
+    run_id: str,
+) -> None:
+    """A run has read these records of the table, of which was told up to the row `upto`. By their ids besides: a message that was
+    committed late may have a lower row."""
     with connection.transaction():
         connection.execute(
             "UPDATE ops.ingest_queue SET processed_at = now(), run_id = %s WHERE tenant_id = %s AND source = %s"
-            " AND entity = %s AND seq <= %s AND processed_at IS NULL",
-            (run_id, tenant, source, table, upto),
+            " AND entity = %s AND source_id = ANY(%s) AND seq <= %s AND processed_at IS NULL",
+            (run_id, tenant, source, table, list(ids), upto),
         )
         connection.execute(
             "DELETE FROM ops.ingest_queue WHERE tenant_id = %s AND source = %s AND processed_at < now() - %s * interval '1 day'",

@@ -184,10 +184,16 @@ class ParquetUnit:
         self._writer.write_table(table.cast(self._schema), row_group_size=max(1, table.num_rows))
         self.rows += table.num_rows
 
-    def commit(self) -> bool:
-        """Publish the file; False if nothing was ever written."""
+    def commit(self, metadata: dict[str, str] | None = None) -> bool:
+        """Publish the file; False if nothing was ever written.
+
+        Parameters:
+            metadata: further file-level key/value metadata.
+        """
         if self._writer is None:
             return False
+        if metadata:
+            self._writer.add_key_value_metadata(metadata)
         self._writer.close()
         self._committed = True
         self._publishing.__exit__(None, None, None)

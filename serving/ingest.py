@@ -6,6 +6,7 @@ What belongs here: HTTP, and keeping what was told. Whose message it is and what
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +19,19 @@ from starlette.routing import Route
 from lake_config import MissingVariableError, Settings, SourceSettings, source_types
 from resources import ingest_queue
 from resources.connectors.base import Change, WebhookRefused
-from resources.postgres import ConnectionFailed, connect
 
 log = logging.getLogger(__name__)
 
 LARGEST_BYTES = 1 << 20
 RETRY_SECONDS = 30
+
+CONNECT_SECONDS = 3
+AWAY_SECONDS = 5.0
+"""So long a Postgres that did not answer is not asked again."""
+
+
+class _SecretMissing(Exception):
+    """The configured secret holds nothing."""
 
 
 class Ingest:
@@ -38,6 +46,7 @@ class Ingest:
         self._settings, self._url = settings, postgres_url
         self._connection: psycopg.Connection[Any] | None = None
         self._lock = threading.Lock()
+        self._away_until = 0.0
 
     def routes(self) -> list[Route]:
         return [Route("/ingest/{tenant}/{source}", self.receive, methods=["POST"])]
@@ -59,14 +68,14 @@ class Ingest:
         except WebhookRefused as error:
             log.warning("webhook of %s/%s refused: %s", tenant, name, error)
             return _refusal(401, str(error))
-        except MissingVariableError as error:
+        except (MissingVariableError, _SecretMissing) as error:
             log.error("webhook of %s/%s: %s", tenant, name, error)
             return _refusal(503, "the webhook's secret is not set here", {"Retry-After": str(RETRY_SECONDS)})
         except ValueError as error:
             return _refusal(400, str(error))
         try:
             queued = await run_in_threadpool(self._put, tenant, name, changes)
-        except (psycopg.Error, ConnectionFailed) as error:
+        except psycopg.Error as error:
             log.error("webhook of %s/%s: the queue is away: %s", tenant, name, type(error).__name__)
             return _refusal(503, "the queue is away", {"Retry-After": str(RETRY_SECONDS)})
         return JSONResponse({"queued": queued}, 202)
@@ -82,20 +91,29 @@ class Ingest:
         webhook: Callable[..., Any] | None = source_types()[source.type].webhook
         assert webhook is not None
         assert source.webhook_secret is not None
-        return list(webhook(source.webhook_secret.reveal(key), headers, body))
+        secret = source.webhook_secret.reveal(key)
+        if not secret.strip():  # anybody can sign with nothing
+            raise _SecretMissing(f"{key} is empty")
+        return list(webhook(secret, headers, body))
 
     def _put(self, tenant: str, name: str, changes: list[Change]) -> int:
         with self._lock:
+            if time.monotonic() < self._away_until:
+                raise psycopg.OperationalError("the server was away a moment ago")
             for last in (False, True):
                 try:
                     if self._connection is None or self._connection.closed:
-                        self._connection = connect(self._url, "revlake ingest")
+                        # One short try: who sends webhooks does not wait long, and comes again.
+                        self._connection = psycopg.connect(
+                            self._url, application_name="revlake ingest", connect_timeout=CONNECT_SECONDS
+                        )
                         ingest_queue.prepare(self._connection)
                     return ingest_queue.put(self._connection, tenant, name, changes)
                 except psycopg.OperationalError:
                     # The server may have been restarted since the last message.
                     self._connection = None
                     if last:
+                        self._away_until = time.monotonic() + AWAY_SECONDS
                         raise
         raise AssertionError("unreachable")
 

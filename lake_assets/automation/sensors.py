@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,7 +16,7 @@ from dagster import (
 )
 
 from lake_assets.automation.outcome import failed_tables, table_states
-from lake_assets.automation.polling import POLL_SECONDS, Polls
+from lake_assets.automation.polling import POLL_SECONDS, Polls, ask_all
 from lake_assets.automation.runs import SYNC_JOB, busy_tenants, sync_request
 from lake_assets.automation.webhooks import webhook_sensor
 from lake_config import Settings, source_types
@@ -71,21 +70,20 @@ def has_news(settings: Settings, lake: LakeResource, tenant: str, source_type: s
     for name, source in settings.tenants[tenant].sources.items():
         if source.type != source_type:
             continue
-        pauses = [state.resumes_at for (instance, _), state in states.items() if instance == name and state.resumes_at]
-        if pauses and min(pauses) <= now:
-            return f"resume-{min(pauses):%Y%m%dT%H%M%S}"
-        if pauses or not polls.due(tenant, name, source):
-            continue
-        since = {
-            table: state.watermark
-            for (instance, table), state in states.items()
-            if instance == name and state.watermark and state.status != "failed"
-        }
-        never_synced = not any(instance == name for instance, _ in states)
-        if never_synced:
-            return "first"
         connector = connect(tenant, name, source, lake.lake)
         try:
+            offered = set(connector.tables())
+            known = {table: state for (at, table), state in states.items() if at == name and table in offered}
+            pauses = [state.resumes_at for state in known.values() if state.resumes_at]
+            if pauses and min(pauses) <= now:
+                return f"resume-{min(pauses):%Y%m%dT%H%M%S}"
+            if pauses or not polls.due(tenant, name, source):
+                continue
+            if not any(state.watermark or state.failures for state in known.values()):
+                return "first"
+            since = {
+                table: state.watermark for table, state in known.items() if state.watermark and state.status != "failed"
+            }
             if since and connector.has_changes(since):
                 marks = json.dumps({table: str(mark) for table, mark in sorted(since.items())})
                 return hashlib.sha256(marks.encode()).hexdigest()[:16]
@@ -113,9 +111,7 @@ def _change_sensor(settings: Settings, source_type: str) -> SensorDefinition:
         ]
         attempts = Attempts.load(context.cursor)
         polls = Polls(attempts.asked)
-        with ThreadPoolExecutor(8) as pool:
-            found = pool.map(lambda tenant: has_news(settings, lake, tenant, source_type, polls), tenants)
-            marks = dict(zip(tenants, found, strict=True))
+        marks = ask_all(source_type, tenants, lambda tenant: has_news(settings, lake, tenant, source_type, polls))
         today = datetime.now(UTC).date()
         news = {tenant: mark for tenant, mark in marks.items() if mark is not None}
         for tenant, mark in news.items():

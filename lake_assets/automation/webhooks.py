@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from dagster import DefaultSensorStatus, RunRequest, SensorDefinition, SensorEvaluationContext, SkipReason, sensor
 
+from lake_assets.automation.notices import send_notice
 from lake_assets.automation.runs import SYNC_JOB, busy_tenants, sync_request
 from lake_config import Settings
 from resources import ingest_queue
@@ -19,6 +20,9 @@ TICK_SECONDS = 20
 
 FIRST_WAIT, LONGEST_WAIT = 60, 1800
 """Seconds until a batch whose run did not take it is asked for again; doubles each time."""
+
+GIVE_UP_AFTER = 12
+"""Runs, over about four hours; then what waits is set aside with a notice, and left to the next sync."""
 
 
 def webhook_sensor(settings: Settings) -> SensorDefinition:
@@ -43,14 +47,20 @@ def webhook_sensor(settings: Settings) -> SensorDefinition:
             ingest_queue.prepare(connection)
             batches = ingest_queue.waiting(connection)
             for batch in batches:
-                for table in unread_tables(settings, batch):
-                    ingest_queue.done(connection, batch.tenant, batch.source, table, batch.upto, "not read")
-                    del batch.ids[table]
+                gave_up = asked.get(f"{batch.tenant}/{batch.source}", _NEVER)
+                if gave_up[0] == batch.first and gave_up[2] >= GIVE_UP_AFTER and batch.tenant not in busy:
+                    _give_up(settings, batch)
+                    set_aside = dict.fromkeys(batch.ids, "given up")
+                else:
+                    set_aside = dict.fromkeys(unread_tables(settings, batch), "not read")
+                for table, why in set_aside.items():
+                    ids = batch.ids.pop(table)
+                    ingest_queue.done(connection, batch.tenant, batch.source, table, ids, batch.upto, why)
         for batch in batches:
             if not batch.ids or batch.tenant in busy:
                 continue
-            busy.add(batch.tenant)
             if (key := _run_key(batch, asked, datetime.now(UTC).timestamp())) is not None:
+                busy.add(batch.tenant)
                 requests.append(_request(settings, batch, key))
         live = {f"{batch.tenant}/{batch.source}" for batch in batches}
         context.update_cursor(json.dumps({name: entry for name, entry in asked.items() if name in live}))
@@ -74,21 +84,32 @@ def unread_tables(settings: Settings, batch: Waiting) -> list[str]:
     return [table for table in batch.ids if table not in read]
 
 
+_NEVER = [0.0, 0.0, 0.0, 0.0]
+
+
 def _run_key(batch: Waiting, asked: dict[str, list[float]], now: float) -> str | None:
     """None while an earlier run for the same batch may still be on its way, or failed a moment ago.
 
     Parameters:
-        asked: `tenant/source` -> [last row asked for, attempts, Unix time]; brought up to date.
+        asked: `tenant/source` -> [first and last row asked for, attempts, Unix time]; brought up to date.
     """
     name = f"{batch.tenant}/{batch.source}"
-    upto, attempts, at = asked.get(name, [0.0, 0.0, 0.0])
-    if upto == batch.upto:
-        if now - at < min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempts - 1)):
-            return None
-    else:
-        attempts = 0.0
-    asked[name] = [float(batch.upto), attempts + 1, now]
-    return f"{name}-{batch.upto}-{attempts + 1:.0f}"
+    first, upto, attempts, at = asked.get(name, _NEVER)
+    if first != batch.first:
+        attempts = 0.0  # something was done meanwhile
+    elif (upto == batch.upto or attempts > 1) and now - at < min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempts - 1)):
+        return None
+    asked[name] = [float(batch.first), float(batch.upto), attempts + 1, now]
+    # Dagster never repeats a key, whatever became of its run.
+    return f"{name}-{batch.upto}-{now:.3f}"
+
+
+def _give_up(settings: Settings, batch: Waiting) -> None:
+    text = (
+        f"{batch.tenant}/{batch.source}: {GIVE_UP_AFTER} runs could not read what webhooks told of"
+        f" {', '.join(sorted(batch.ids))}; the next sync may"
+    )
+    send_notice(settings, text, tenant=batch.tenant, source=batch.source)
 
 
 def _request(settings: Settings, batch: Waiting, run_key: str) -> RunRequest:

@@ -27,7 +27,7 @@ from lake_assets.bronze.sync import sync_source
 from lake_assets.bronze.tables import tables_of
 from lake_assets.bronze.views import BRONZE_COLUMNS
 from lake_assets.describe import FRESHNESS, OWNERS, column_schema, report_checks
-from lake_config import Settings
+from lake_config import Settings, source_types
 from partitions import day_tenant_partitions, days_by_tenant, partition_key
 from resources import ingest_queue
 from resources.connecting import connect
@@ -101,8 +101,8 @@ def bronze_assets(settings: Settings, source_type: str) -> AssetsDefinition:
                 if outcome.failed:
                     context.log.error("%s: %s", "/".join(key.path), outcome.message)
                 yield MaterializeResult(asset_key=key, metadata=_metadata(outcome))
-                if config.queue_upto is not None and config.source is not None and outcome.complete:
-                    _take_off_queue(lake.settings, tenant, config.source, table, config.queue_upto, context.run.run_id)
+                if config.queue_upto is not None and outcome.complete:
+                    _take_off_queue(lake.settings, tenant, config, table, context.run.run_id)
                 news = (
                     outcome.status != "unchanged" or outcome.schema_changes or outcome.held_deletes or outcome.recovered
                 )
@@ -113,10 +113,12 @@ def bronze_assets(settings: Settings, source_type: str) -> AssetsDefinition:
     return bronze
 
 
-def _take_off_queue(settings: Settings, tenant: str, source: str, table: str, upto: int, run_id: str) -> None:
-    if (url := running_url(settings)) is not None:
+def _take_off_queue(settings: Settings, tenant: str, config: SyncConfig, table: str, run_id: str) -> None:
+    url = running_url(settings)
+    if url is not None and config.source is not None and config.queue_upto is not None:
+        ids = (config.ids or {}).get(table, [])
         with connect_postgres(url) as connection:
-            ingest_queue.done(connection, tenant, source, table, upto, run_id)
+            ingest_queue.done(connection, tenant, config.source, table, ids, config.queue_upto, run_id)
 
 
 def _sync_tenant(
@@ -150,6 +152,7 @@ def _sync_tenant(
                 config.sweep,
                 config.confirm_deletes,
                 {table: tuple(ids) for table, ids in config.ids.items()} if config.ids is not None else None,
+                thrifty=source_types()[source_type].daily_budget(source) is not None or source.max_per_day is not None,
             )
             for outcome in sync_source(
                 lake.lake, lambda name=name, source=source: connect(tenant, name, source, lake.lake), tables, request
@@ -183,6 +186,7 @@ def merged(outcomes: list[TableOutcome]) -> TableOutcome:
         ):
             setattr(total, name, getattr(total, name) + getattr(outcome, name))
         total.schema_changes += outcome.schema_changes
+        total.read_in_full = total.read_in_full or outcome.read_in_full
         total.file = outcome.file or total.file
         total.resumes_at = min(filter(None, (total.resumes_at, outcome.resumes_at)), default=None)
     return total
@@ -212,8 +216,9 @@ def _metadata(outcome: TableOutcome) -> dict[str, Any]:
 
 def _schema_news(outcome: TableOutcome) -> str | None:
     news = "; ".join(map(str, outcome.schema_changes))
-    gained = any(change.kind == "added" for change in outcome.schema_changes)
-    return f"{news}. The table was read in full, for the new fields' values." if gained else news or None
+    if outcome.read_in_full:
+        return f"{news}. The table was read in full, for the new fields' values."
+    return news or None
 
 
 def _check_results(key: AssetKey, outcome: TableOutcome) -> Iterator[AssetCheckResult]:

@@ -20,6 +20,7 @@ from lake_assets.bronze.asking import Asking, held, prefetched
 from lake_assets.bronze.intake import Intake
 from lake_assets.bronze.rows import encode_records, tombstones
 from lake_assets.bronze.state import (
+    PARTIAL,
     SchemaChange,
     TableState,
     capture_schema,
@@ -58,7 +59,7 @@ class SyncRequest:
 
     `run_id` names the file and goes into every row. `full` reads everything again, `sweep` compares id lists,
     `confirm_deletes` lets it delete as much as it finds gone. `ids`: table -> read just these records, and note those that are
-    gone (what a webhook told of). `overlap`: see `window.window_of`.
+    gone (what a webhook told of). `overlap`, `thrifty`: see `window.window_of`.
     """
 
     tenant: str
@@ -70,6 +71,7 @@ class SyncRequest:
     sweep: bool = False
     confirm_deletes: bool = False
     ids: Mapping[str, tuple[str, ...]] | None = None
+    thrifty: bool = False
 
 
 @dataclass
@@ -99,6 +101,8 @@ class TableOutcome:
     schema_changes: list[SchemaChange] = field(default_factory=list)
     schema: TableSchema | None = None
     resumes_at: datetime | None = None
+    read_in_full: bool = False
+    """Because the source has new fields."""
 
     @property
     def failed(self) -> bool:
@@ -149,14 +153,17 @@ def capture_table(
             gained = []
         if gained:
             log.warning("%s gained %s: reading the table in full", where, ", ".join(gained))
-        begin = replace(state, watermark=None, cursor=None) if gained else state
+        outcome.read_in_full = bool(gained) and request.ids is None
+        begin = replace(state, watermark=None, cursor=None) if outcome.read_in_full else state
         after = _capture(lake, connector, schema, request, begin, outcome, on_rows)
         # After the file: if we crash in between, the change is seen once more.
-        capture_schema(lake, request.tenant, request.source, schema)
+        if request.ids is None or not outcome.schema_changes:
+            capture_schema(lake, request.tenant, request.source, schema)
         save_state(lake, request.tenant, request.source, table, after)
     except BudgetSpent as stop:
-        outcome.message, outcome.resumes_at = _pause(stop), stop.resumes_at
-        save_state(lake, request.tenant, request.source, table, _paused(state, outcome, request))
+        outcome.message, outcome.resumes_at = _pause(stop, request), stop.resumes_at
+        if request.ids is None:
+            save_state(lake, request.tenant, request.source, table, _paused(state, outcome, request))
     except MissingAtSource as error:
         outcome.status, outcome.message = "missing_at_source", str(error)
     except NotPermitted as error:
@@ -170,7 +177,7 @@ def capture_table(
     except Exception as error:
         log.exception("%s: unexpected", where)
         outcome.status, outcome.message = "failed", f"{where}: {type(error).__name__}: {error}"
-    if outcome.status in ("failed", "missing_at_source", "not_permitted"):
+    if outcome.status in ("failed", "missing_at_source", "not_permitted") and request.ids is None:
         _remember_failure(lake, request, table, state, outcome)
     outcome.seconds = time.monotonic() - started
     return outcome
@@ -190,8 +197,9 @@ def _remember_failure(lake: Lake, request: SyncRequest, table: str, state: Table
         raise OSError(f"{outcome.message} (and no note of it could be left in the lake: {error})") from error
 
 
-def _pause(stop: BudgetSpent) -> str:
-    return f"{stop}; what was read is kept, the sync goes on at {stop.resumes_at:%Y-%m-%d %H:%M} UTC"
+def _pause(stop: BudgetSpent, request: SyncRequest) -> str:
+    again = " (as an ordinary one: ask for --sweep again then)" if request.sweep else ""
+    return f"{stop}; what was read is kept, the sync goes on at {stop.resumes_at:%Y-%m-%d %H:%M} UTC{again}"
 
 
 def _paused(state: TableState, outcome: TableOutcome, request: SyncRequest) -> TableState:
@@ -224,7 +232,7 @@ def _capture(
     clock = _ReadClock(state.last_read_at)
     cursor = state.cursor
     stop: BudgetSpent | None = None
-    asked_for = (request.ids or {}).get(schema.table)
+    asked_for = None if request.ids is None else request.ids.get(schema.table, ())
     first = not files and not request.sweep and asked_for is None
 
     with (
@@ -260,7 +268,8 @@ def _capture(
         intake.settle()
         outcome.rows_deleted = intake.deleted
         rows = state.rows + intake.added - intake.deleted
-        if unit.commit():
+        # What was read only in part proves nothing of the rest (see `state.rebuild_state`).
+        if unit.commit({PARTIAL: "true"} if stop is not None or asked_for is not None else None):
             outcome.status, outcome.file = "ok", path
             outcome.rows_written, outcome.bytes_written = unit.rows, lake.storage.size(path)
     outcome.rows = rows
@@ -270,29 +279,30 @@ def _capture(
             f"`lake sync --tenant {request.tenant} --source {request.source} --tables {schema.table} --sweep --confirm-deletes`"
         )
     files_now = len(files) + (outcome.file is not None)
-    state = replace(state, cursor=cursor, last_read_at=clock.last, rows=rows, files=files_now)
+    state = replace(state, last_read_at=clock.last, rows=rows, files=files_now)
     if stop is not None:
-        outcome.message, outcome.resumes_at = _pause(stop), stop.resumes_at
-        if stop.rest is not None and asked_for is None:
+        outcome.message, outcome.resumes_at = _pause(stop, request), stop.resumes_at
+    if asked_for is not None:
+        # Some records were read, whatever became of them: that says nothing of the table.
+        return state
+    state = replace(state, cursor=cursor)
+    if stop is not None:
+        if stop.rest is not None and (window.rest or state.rest is None):
             state = replace(state, rest=stop.rest, watermark=next_watermark(request.day, state.watermark, server_time))
         return _paused(state, outcome, request)
     now = datetime.now(UTC)
-    if asked_for is None:
-        state = replace(
-            state,
-            watermark=next_watermark(request.day, state.watermark, server_time),
-            rest=None,
-            resumes_at=None,
-            last_sweep_at=now if request.sweep or schema.whole else state.last_sweep_at,
-        )
     return replace(
         state,
+        watermark=next_watermark(request.day, state.watermark, server_time),
+        rest=None if window.rest or request.full else state.rest,
+        resumes_at=None,
         status=outcome.status,
         message=outcome.message,
         failures=0,
         retry=False,
         run_id=request.run_id,
         last_sync_at=now,
+        last_sweep_at=now if request.sweep or schema.whole else state.last_sweep_at,
     )
 
 
@@ -300,7 +310,7 @@ def _window(request: SyncRequest, state: TableState) -> Window:
     today = datetime.now(UTC).date()
     if request.full:
         return window_of(request.day, today, None, request.overlap)
-    return window_of(request.day, today, state.watermark, request.overlap, state.cursor, state.rest)
+    return window_of(request.day, today, state.watermark, request.overlap, state.cursor, state.rest, request.thrifty)
 
 
 def _unit_path(lake: Lake, request: SyncRequest, table: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import duckdb
+
 from lake_assets.bronze.versions import LATEST_SQL
 from lake_assets.bronze.window import day_bounds
 from resources import layout
@@ -17,6 +19,9 @@ from resources.lake import Lake
 REBUILT_MARGIN = timedelta(days=1)
 """A rebuilt watermark comes from this machine's clock, a stored one from the server's; this much they may differ."""
 
+
+PARTIAL = "revlake.partial"
+"""In a bronze file's metadata: its table was not read to the end of the window."""
 
 _MOMENTS = ("watermark", "last_read_at", "last_sync_at", "last_sweep_at", "resumes_at")
 
@@ -50,7 +55,15 @@ class TableState:
     run_id: str = ""
 
     def with_failure(self, status: str, message: str, retry: bool, run_id: str) -> "TableState":
-        return replace(self, status=status, message=message, failures=self.failures + 1, retry=retry, run_id=run_id)
+        return replace(
+            self,
+            status=status,
+            message=message,
+            failures=self.failures + 1,
+            retry=retry,
+            run_id=run_id,
+            resumes_at=None,
+        )
 
 
 def load_state(lake: Lake, tenant: str, source: str, entity: str) -> TableState:
@@ -72,24 +85,35 @@ def save_state(lake: Lake, tenant: str, source: str, entity: str, state: TableSt
 
 
 def rebuild_state(lake: Lake, files: list[str]) -> TableState:
-    """The state that bronze proves: a file exists only after its table was read up to the end of its day or the start of the
-    read, whichever was earlier."""
+    """The state that bronze proves: a file without the mark `PARTIAL` exists only after its table was read up to the end of its
+    day or the start of the read, whichever was earlier."""
     by_day: dict[date, list[str]] = {}
     for path in files:
         by_day.setdefault(layout.day_of(path), []).append(path)
     reached: list[datetime] = []
     last_read: list[datetime] = []
     with lake.connection() as connection:
+        partial = _partial(lake, connection, files)
         for day, paths in by_day.items():
             first, last = connection.execute(
-                f"SELECT min(read_at), max(read_at) FROM read_parquet({lake.sql_list(paths)}, hive_partitioning = false)"
+                f"SELECT min(read_at) FILTER (NOT list_contains(?, filename)), max(read_at)"
+                f" FROM read_parquet({lake.sql_list(paths)}, filename = true, hive_partitioning = false)",
+                [partial],
             ).fetchall()[0]
-            reached.append(min(first.replace(tzinfo=UTC), day_bounds(day)[1]))
+            if first is not None:
+                reached.append(min(first.replace(tzinfo=UTC), day_bounds(day)[1]))
             last_read.append(last.replace(tzinfo=UTC))
         latest = LATEST_SQL.format(files=lake.sql_list(files), where="")
         rows = connection.execute(f"SELECT count(*) FROM ({latest}) WHERE change_type <> 'delete'").fetchall()[0][0]
-    watermark = max(reached) - REBUILT_MARGIN
+    watermark = max(reached) - REBUILT_MARGIN if reached else None
     return TableState(watermark, last_read_at=max(last_read), rows=rows, status="ok", files=len(files))
+
+
+def _partial(lake: Lake, connection: duckdb.DuckDBPyConnection, files: list[str]) -> list[str]:
+    rows = connection.execute(
+        f"SELECT DISTINCT file_name FROM parquet_kv_metadata({lake.sql_list(files)}) WHERE decode(key) = ?", [PARTIAL]
+    )
+    return [row[0] for row in rows.fetchall()]
 
 
 def counted(lake: Lake, state: TableState, files: list[str]) -> TableState:

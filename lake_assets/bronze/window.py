@@ -18,6 +18,7 @@ def window_of(
     overlap: timedelta,
     cursor: str | None = None,
     rest: str | None = None,
+    thrifty: bool = False,
 ) -> Window:
     """What a sync of `day` reads.
 
@@ -29,13 +30,14 @@ def window_of(
         watermark: up to when everything was read before; None if the table never was.
         cursor: where the last sync left a source that hands out such tokens. A past day that was read before is read again from
             its start, so the token does not fit it.
-        rest: what an interrupted sync left unread.
+        thrifty: do not read today's earlier changes again, where reading costs budget; the sync that closes the day does.
+        rest: what an interrupted sync left unread; for the next sync of today, which has no end that it could lie beyond.
     """
     start, end = day_bounds(day)
     hi = None if day >= today else end
-    lo = None if watermark is None else min(start, watermark) - overlap
+    lo = None if watermark is None else (watermark if thrifty and hi is None else min(start, watermark)) - overlap
     fits = hi is None or watermark is None or watermark <= start
-    return Window(lo, hi, cursor if fits else None, rest)
+    return Window(lo, hi, cursor if fits else None, rest if hi is None else None)
 
 
 def next_watermark(day: date, watermark: datetime | None, server_time: datetime) -> datetime:

@@ -76,7 +76,7 @@ class NameReference(_Block):
     """Where a column's current value comes from: a renamed stage shows although the record was not read again.
 
     `table`: a bronze table (`odoo.crm_stage`, or one a source type: `odoo.crm_stage|pipedrive.stages`) or silver entities
-    (`silver.account|silver.contact`: the first that has the id); `key`:
+    (`silver.account|silver.contact`); `key`:
     the column of this entity that holds the related record's id; `name`: the column (or source field) of the related
     record. A column of a silver entity may be a reference itself; it is followed.
     """

@@ -72,7 +72,7 @@ def siblings(spec: EntitySpec) -> list[EntitySpec]:
 def _made_from_both(spec: EntitySpec, sibling: EntitySpec) -> str:
     """SQL: the version comes from a table that both are made from; other tables of a source have ids of their own."""
     shared = sorted({table for name, table in spec.tables if (name, table) in sibling.tables})
-    return " OR ".join(f"contains(bronze_file, '/entity={table}/')" for table in shared)
+    return " OR ".join(f"contains(bronze_file, '/entity={table}/')" for table in shared) or "false"
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class SilverViews:
         version = "(CAST(epoch_us(read_at) AS HUGEINT) << 32) + bronze_row"
         seen = [f"SELECT {_RECORD}, {version} AS version, read_at FROM {self.schema}.{spec.entity}_changes"]
         seen += [
-            f"SELECT {_RECORD}, {version}, NULL FROM {self.schema}.{sibling.entity}_changes"
+            f"SELECT {_RECORD}, {version}, NULL FROM {self.schema}.{sibling.entity}_changes AS current"
             f" WHERE change_type = 'upsert' AND ({_made_from_both(spec, sibling)})"
             for sibling in siblings(spec)
         ]
@@ -246,16 +246,12 @@ class SilverViews:
         return f"SELECT {select} FROM {self.schema}_current.{spec.entity} AS current {joined}"
 
     def lookup(self, lookup: Lookup, columns: Collection[str], names: str = "") -> str:
-        """The key and these columns of the related records; `names` as for `named`. Where two entities have a record of one id (a
-        source may count them apart), the one that `lookup` names first is meant."""
+        """The key and these columns of the related records; `names` as for `named`. Of the entities but the first only records of
+        tables that it is made from too: a source that keeps companies and persons apart counts them apart as well."""
         if lookup.entities:
             first, *others = lookup.entities
             parts = [self.named(first, columns, names)]
-            for other in others:
-                before = f"{self.schema}_current.{first.entity}"
-                parts.append(
-                    f"SELECT * FROM ({self.named(other, columns, names)}) ANTI JOIN {before} USING ({_RECORD})"
-                )
+            parts += [f"{self.named(other, columns, names)} WHERE {_made_from_both(other, first)}" for other in others]
             return " UNION ALL ".join(parts)
         padding = dict.fromkeys(["tenant_id", "_source", "_source_id", *sorted(columns)], "VARCHAR")
         listed = ", ".join(map(sql_name, sorted(columns)))

@@ -23,4 +23,4 @@ class ApnSource(PostgresSource):
     built_in: ClassVar[tuple[str, ...]] = TABLES
 
 
-SOURCE = SourceType("apn", ApnSource, PostgresConnector, poll_cost=len(TABLES) + 1)
+SOURCE = SourceType("apn", ApnSource, PostgresConnector, poll_cost=4, poll_cost_a_table=4)

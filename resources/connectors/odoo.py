@@ -371,4 +371,4 @@ def _second(moment: datetime, up: bool = False) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-SOURCE = SourceType("odoo", OdooSource, OdooConnector)
+SOURCE = SourceType("odoo", OdooSource, OdooConnector, poll_cost=4, poll_cost_a_table=1)

@@ -347,4 +347,4 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-SOURCE = SourceType("postgres", PostgresSource, PostgresConnector, poll_cost=3)
+SOURCE = SourceType("postgres", PostgresSource, PostgresConnector, poll_cost=4, poll_cost_a_table=4)

@@ -377,6 +377,7 @@ SOURCE = SourceType(
     "salesforce",
     SalesforceSource,
     SalesforceConnector,
-    poll_cost=len(BUILT_IN_TABLES),
+    poll_cost=3,
     daily_budget=_daily_budget,
+    poll_cost_a_table=1.5,
 )

@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from resources.connectors.base import BudgetSpent, Page, TableSchema, Window
-from tests.bronze.conftest import Captured
+from lake_assets.bronze.state import load_state
+from lake_assets.bronze.window import day_bounds
+from resources.connectors.base import BudgetSpent, Page, PermanentError, TableSchema, TransientError, Window
+from tests.bronze.conftest import SOURCE, TABLE, TENANT, Captured
 from tests.bronze.moving_source import MovingSource
 
 
@@ -161,6 +164,67 @@ def test_a_spent_budget_keeps_what_was_read_and_the_next_sync_goes_on(
     assert captured.sync().status == "unchanged"
 
 
+def pause(captured: Captured, shaped: Shaped) -> None:
+    """A sync that ran out of budget after the first of its pages."""
+    shaped.later(hours=1)
+    for record_id in range(10, 40):
+        shaped.put(record_id)
+    shaped.allowed = 4
+    assert captured.sync().resumes_at is not None
+    shaped.allowed = None
+
+
+def test_a_sync_of_an_earlier_day_leaves_what_a_paused_one_left(captured: Captured, shaped: Shaped) -> None:
+    pause(captured, shaped)
+    captured.sync(day=datetime.now(UTC).date() - timedelta(days=2))
+    captured.sync()
+    assert set(captured.raw()) == {str(record_id) for record_id in shaped.records}
+
+
+def test_a_state_that_is_lost_after_a_paused_sync_skips_nothing(captured: Captured, shaped: Shaped) -> None:
+    for path in captured.files():
+        Path(captured.lake.storage.url(path)).unlink()
+    captured.state_file().unlink()
+    shaped.allowed = 1
+    assert captured.sync().rows_written == 3
+    captured.state_file().unlink()
+    shaped.allowed = None
+    captured.sync()
+    assert shaped.windows[-1].lo is None
+    assert set(captured.raw()) == {str(record_id) for record_id in shaped.records}
+
+
+def test_a_failure_ends_a_pause(captured: Captured, shaped: Shaped) -> None:
+    pause(captured, shaped)
+    shaped.error, shaped.rest = PermanentError("the token is wrong"), False
+    assert captured.sync().failed
+    state = load_state(captured.lake, TENANT, SOURCE, TABLE)
+    assert (state.resumes_at, state.rest is not None) == (None, True)
+
+
+def test_reading_by_id_says_nothing_of_the_table(captured: Captured, shaped: Shaped) -> None:
+    shaped.error = TransientError("away")
+    shaped.later(minutes=1)
+    for record_id in range(10, 20):
+        shaped.put(record_id)
+    assert captured.sync().failed
+    before = load_state(captured.lake, TENANT, SOURCE, TABLE)
+    assert captured.sync(ids={"crm_lead": ("10",)}).rows_written == 1
+    after = load_state(captured.lake, TENANT, SOURCE, TABLE)
+    assert (after.status, after.failures, after.retry, after.watermark) == ("failed", 1, True, before.watermark)
+    assert after.rows == before.rows + 1
+
+
+def test_where_reading_costs_todays_earlier_changes_are_not_read_again(captured: Captured, shaped: Shaped) -> None:
+    captured.sync(thrifty=True)
+    watermark = load_state(captured.lake, TENANT, SOURCE, TABLE).watermark
+    assert watermark is not None
+    captured.sync(thrifty=True)
+    assert shaped.windows[-1].lo == watermark - timedelta(minutes=10)
+    captured.sync(day=watermark.date() - timedelta(days=1), thrifty=True)
+    assert shaped.windows[-1].lo == day_bounds(watermark.date() - timedelta(days=1))[0] - timedelta(minutes=10)
+
+
 def test_a_listed_table_whose_budget_ends_fetches_the_others_next_time(captured: Captured, shaped: Shaped) -> None:
     shaped.shape = {"listed": True}
     shaped.later(hours=1)
@@ -195,7 +259,7 @@ def test_a_page_may_come_as_an_arrow_table(captured: Captured, shaped: Shaped) -
                 {
                     "source_id": ["1", "50"],
                     "raw_data": texts,
-                    "checksum": ["c1", "c50"],
+                    "checksum": ["sum of 1", "sum of 50"],
                     "modified": ["2026-05-01 10:00:00.123456", None],
                 }
             )
@@ -205,7 +269,7 @@ def test_a_page_may_come_as_an_arrow_table(captured: Captured, shaped: Shaped) -
     assert captured.sync().rows_written == 2
     assert captured.raw()["50"] == "ä"
     moments = {
-        row["source_id"]: row["source_modified_at"] for row in captured.rows() if row["checksum"].startswith("c")
+        row["source_id"]: row["source_modified_at"] for row in captured.rows() if row["checksum"].startswith("sum of")
     }
     assert moments == {"1": datetime(2026, 5, 1, 10, 0, 0, 123456), "50": None}  # noqa: DTZ001
     assert captured.sync().status == "unchanged"

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from lake_assets.automation.polling import poll_cost
 from lake_assets.bronze.tables import tables_of
 from lake_config import load_settings
+from resources.budget import load_account
+from resources.connecting import connect
 from sandbox.credentials import CREDENTIALS
 from sandbox.server import Sandbox, running
 from tests.lakes import SyncedLake
@@ -102,6 +105,17 @@ def test_every_table_holds_what_its_source_holds(synced: Demo, tenant: str, sour
 def test_a_second_sync_writes_nothing(synced: Demo, tenant: str, source: str) -> None:
     outcomes = synced.lake.capture(*synced.tables(tenant, source), tenant=tenant, source=source)
     assert {table: outcome.rows_written for table, outcome in outcomes.items() if outcome.rows_written} == {}
+
+
+@pytest.mark.parametrize(("tenant", "source"), SOURCES)
+def test_a_poll_costs_no_more_than_it_is_said_to(synced: Demo, tenant: str, source: str) -> None:
+    settings = synced.lake.settings.tenants[tenant].sources[source]
+    states = {table: synced.lake.state(table, tenant, source) for table in synced.tables(tenant, source)}
+    before = load_account(synced.lake.lake, tenant, source).spent
+    connector = connect(tenant, source, settings, synced.lake.lake)
+    connector.has_changes({table: state.watermark for table, state in states.items() if state.watermark})
+    connector.close()
+    assert load_account(synced.lake.lake, tenant, source).spent - before <= poll_cost(settings)
 
 
 def test_after_two_days_exactly_what_changed_is_read(synced: Demo) -> None:

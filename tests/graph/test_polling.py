@@ -1,5 +1,6 @@
 """How often sources are asked, what a run reads, and that a sync whose budget ended goes on when it may."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lake_assets.automation.polling import Polls, poll_seconds
+from lake_assets.automation.polling import Polls, ask_all, poll_cost, poll_seconds
 from lake_assets.automation.runs import bronze_selection, run_selection
 from lake_assets.bronze.state import save_state
 from lake_config import Settings, source_types
@@ -39,12 +40,14 @@ def test_a_days_polls_cost_less_than_a_twentieth_of_the_days_budget(kind: str) -
     interval = poll_seconds(settings)
     assert interval >= 60
     if budget is not None:
-        assert 86_400 / interval * source_types()[kind].poll_cost <= 0.05 * budget + 1e-6
+        assert 86_400 / interval * poll_cost(settings) <= 0.05 * budget + 1e-6
 
 
 def test_a_lower_cap_makes_polls_rarer() -> None:
     assert poll_seconds(source("pipedrive", max_per_day=3_000)) == 10 * poll_seconds(source("pipedrive"))
-    assert poll_seconds(source("odoo", max_per_day=1_000)) == pytest.approx(86_400 / 50)
+    few = source("odoo", max_per_day=1_000, tables=["crm_lead"])
+    assert poll_seconds(few) == pytest.approx(86_400 / 50 * poll_cost(few))
+    assert poll_cost(source("odoo")) > 20 > poll_cost(few)
 
 
 def settings_of(**tenants: dict[str, Any]) -> Settings:
@@ -55,6 +58,24 @@ def settings_of(**tenants: dict[str, Any]) -> Settings:
             "path": Path("lake.yaml"),
         }
     )
+
+
+def test_a_question_that_hangs_or_fails_keeps_no_other_waiting() -> None:
+    hang = threading.Event()
+
+    def question(name: str) -> str:
+        if name == "hangs":
+            hang.wait(30)
+        if name == "fails":
+            raise OSError("disk")
+        return name.upper()
+
+    names = ["a", "hangs", "fails", "b"]
+    assert ask_all("test", names, question, seconds=0.3) == {"a": "A", "b": "B"}
+    asked: list[str] = []
+    ask_all("test", names, asked.append, seconds=0.3)
+    assert sorted(asked) == ["a", "b", "fails"]
+    hang.set()
 
 
 def test_each_instance_is_asked_at_its_own_pace() -> None:

@@ -68,7 +68,10 @@ def served(
         "tables": ["deals", "persons"],
     }
     quiet = {key: value for key, value in block.items() if key != "webhook_secret"} | {"type": "pipedrive"}
-    lake = new_lake({"skyfit": {"pipedrive": block, "quiet": quiet}, "gone": {}})
+    second = {**block, "type": "pipedrive"}
+    empty = {**second, "webhook_secret": "${HOOK_SECRET}"}
+    sources = {"pipedrive": block, "quiet": quiet, "second": second, "empty": empty}
+    lake = new_lake({"skyfit": sources, "gone": {}})
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(build(lake.settings, postgres_url), log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

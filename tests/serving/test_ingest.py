@@ -13,6 +13,8 @@ from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
 from lake_assets.automation.runs import SYNC_JOB, TENANT_TAG
 from lake_assets.automation.webhooks import webhook_sensor
 from lake_assets.definitions import build_defs
+from resources import ingest_queue
+from resources.connectors.base import Change
 from resources.dagster_lake import lake_resource
 from tests.serving.conftest import SECRET, Served
 
@@ -95,6 +97,12 @@ def test_only_who_knows_the_secret_is_believed(served: Served) -> None:
     assert requests.post(f"{served.url}/ingest/skyfit/pipedrive", json=about(1), timeout=20).status_code == 401
 
 
+def test_an_empty_secret_lets_nobody_in(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "")
+    answer = requests.post(f"{served.url}/ingest/skyfit/empty", json=about(1), timeout=20)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+
+
 @pytest.mark.parametrize("path", ["nobody/pipedrive", "skyfit/nothing", "skyfit/quiet", "gone/pipedrive"])
 def test_a_source_that_takes_no_webhooks_is_not_there(served: Served, path: str) -> None:
     assert post(served, about(1), path).status_code == 404
@@ -144,3 +152,38 @@ def test_the_server_answers_again_after_postgres_dropped_its_connection(served: 
         )
     assert post(served, about(2)).status_code == 202
     assert len(served.queue()) == 2
+
+
+def test_one_sources_backlog_stands_in_nobodys_way(served: Served) -> None:
+    with psycopg.connect(served.postgres_url) as connection:
+        ingest_queue.prepare(connection)
+        ingest_queue.put(connection, "skyfit", "pipedrive", [Change("deals", str(number)) for number in range(30)])
+        ingest_queue.put(connection, "skyfit", "second", [Change("deals", "1")])
+        found = {batch.source: batch for batch in ingest_queue.waiting(connection, limit=10)}
+        assert [len(found["pipedrive"].ids["deals"]), found["second"].ids] == [10, {"deals": ["1"]}]
+    ticks = Ticks(served)
+    asked = [
+        request.run_config["ops"]["bronze_pipedrive"]["config"]["source"] for _ in range(2) for request in ticks.tick()
+    ]
+    assert asked == ["pipedrive", "second"]
+
+
+def test_what_no_run_could_read_is_set_aside_in_the_end(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lake_assets.automation.webhooks as module
+
+    monkeypatch.setattr(module, "FIRST_WAIT", -1)
+    monkeypatch.setattr(module, "GIVE_UP_AFTER", 3)
+    post(served, about(1))
+    ticks = Ticks(served)
+    keys = [request.run_key for _ in range(3) for request in ticks.tick()]
+    assert len(set(keys)) == 3
+    assert ticks.tick() == []
+    assert served.queue() == [("deals", "1", True)]
+
+
+def test_a_message_that_is_committed_late_is_not_taken_for_read(served: Served) -> None:
+    with psycopg.connect(served.postgres_url) as connection:
+        ingest_queue.prepare(connection)
+        ingest_queue.put(connection, "skyfit", "pipedrive", [Change("deals", "1"), Change("deals", "2")])
+        ingest_queue.done(connection, "skyfit", "pipedrive", "deals", ["2"], 2, "run")
+    assert served.queue() == [("deals", "1", False), ("deals", "2", True)]

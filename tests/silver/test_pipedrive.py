@@ -76,3 +76,14 @@ def test_gold_tells_won_lost_and_open_deals_apart(lake: SyncedLake, sandbox: San
     for source_id, found in rows:
         if status[source_id] in ("won", "lost", "open"):
             assert found == status[source_id]
+
+
+def test_a_deal_whose_organization_is_not_in_the_lake_shows_no_persons_name(
+    sandbox: Sandbox, new_lake: Callable[..., SyncedLake]
+) -> None:
+    block = {"url": sandbox.source_url("pipedrive", "skyfit"), "api_token": secret("skyfit", "api token")}
+    lake = new_lake({"skyfit": {"pipedrive": block}})
+    lake.capture("deals", "persons", source="pipedrive")
+    for entity in ("opportunity", "contact"):
+        make_entity(lake.lake, "skyfit", load_specs()[entity])
+    assert lake.query("SELECT count(account_name), count(contact_name) > 10 FROM silver.opportunity") == [(0, True)]
