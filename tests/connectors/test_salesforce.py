@@ -643,4 +643,6 @@ def test_a_query_that_takes_too_long_is_asked_in_halves(connect: Connect, sandbo
     same(list({row["Id"]: row for row in found}.values()), stored(sandbox, "opportunity"))
     sandbox.clear_faults()
     sandbox.fault("500", style="query_timeout", model="opportunity", method="query_all")
-    same(read(connect(), "opportunity"), stored(sandbox, "opportunity"))  # the count by day: done without
+    # without the count by day chains are split while they are read, and pages next to a split come twice
+    found = read(connect(), "opportunity")
+    same(list({row["Id"]: row for row in found}.values()), stored(sandbox, "opportunity"))
