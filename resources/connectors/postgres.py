@@ -8,10 +8,7 @@ JSON in `postgres_copy`. `apn.py` is this with the tables of an APN database.
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, ClassVar, Literal, TypeVar
@@ -39,11 +36,7 @@ from resources.pacing import Pace
 
 log = logging.getLogger(__name__)
 
-S = TypeVar("S")
 T = TypeVar("T")
-
-ENCODERS = 2
-"""Blocks made into JSON at once."""
 
 TRIES = 4
 IDS_A_STATEMENT = 5_000
@@ -252,7 +245,8 @@ class PostgresConnector:
             read_at = datetime.now(UTC)
             statement = encoder.copy_statement(condition(reached), by)
             try:
-                for encoded in _side_by_side(encoder.encode, self._sessions.copied(statement, schema.table)):
+                for rows in self._sessions.copied(statement, schema.table):
+                    encoded = encoder.encode(rows)
                     attempt = 1
                     handed_out += 1
                     if order:
@@ -345,18 +339,6 @@ class PostgresConnector:
             lock_timeout=settings.lock_timeout_seconds,
             silence=settings.timeout_seconds,
         )
-
-
-def _side_by_side(work: Callable[[S], T], items: Generator[S, None, None]) -> Iterator[T]:
-    """What `work` makes of each item, in their order, by `ENCODERS` threads: most of it runs without the interpreter's lock."""
-    with ThreadPoolExecutor(ENCODERS, "encode") as pool, closing(items):
-        under_way: deque[Future[T]] = deque()
-        for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) > ENCODERS:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +137,7 @@ class Sessions:
         with self.statement(table) as connection:
             return connection.execute(statement, values).fetchall()
 
-    def copied(self, statement: sql.Composed, table: str) -> Generator[list[bytes], None, None]:
+    def copied(self, statement: sql.Composed, table: str) -> Iterator[list[bytes]]:
         """The rows of a `COPY ... TO STDOUT`, some at a time, read ahead by a thread."""
         with self.statement(table) as connection:
             yield from _streamed(connection, statement, self._login().silence, self._where(table))
