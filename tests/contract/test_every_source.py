@@ -77,6 +77,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
         sandbox.set_limits("zendesk", "skyfit", exports=None)
+        sandbox.set_limits("aws", "podium")
         text = (REPOSITORY / "lake.yaml").read_text().replace("http://127.0.0.1:8899", sandbox.url)
         config = yaml.safe_load(text)
         apn = sandbox.health()["sources"]["apn"]["podium"]["port"]
