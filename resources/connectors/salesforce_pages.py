@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
@@ -235,15 +236,18 @@ class PageReader:
         return self._ask(part, conditions, order, columns, deleted, limit)
 
     def _batches(
-        self, conditions: list[str], order: list[str], columns: Sequence[str] = (), part: int = 0, deleted: bool = True
-    ) -> Iterator[Batch]:
-        """A result's batches in their order; where its cursor is lost, those of a new query for what comes after."""
+        self, conditions: list[str], order: list[str], columns: Sequence[str] = (), part: int = 0,
+        deleted: bool = True, long: bool = True,
+    ) -> Iterator[Batch]:  # fmt: skip
+        """A result's batches in their order; where its cursor is lost, those of a new query for what comes after. Not
+        `long`: what is asked for while a batch of another result is being completed. It takes no place among the open
+        cursors, because that other result holds one until it is complete: all places could be held by such as wait."""
         table = self._schema.table
         batch = self._ask(part, conditions, order, columns, deleted)
         if batch.more is None:
             yield batch
             return
-        with self._cursors:
+        with self._cursors if long else nullcontext():
             while True:
                 yield batch
                 if batch.more is None:
@@ -286,8 +290,8 @@ class PageReader:
         order = [self._stamp, ID] if self._stamp else [ID]
         within = [_between(order, found[0], found[-1])]
         for part in range(1, len(self._parts)):
-            rest = (_decoded(record) for batch in self._batches(within, order, part=part) for record in batch.records)
-            found = self._joined(found, rest)
+            batches = self._batches(within, order, part=part, long=False)
+            found = self._joined(found, (_decoded(record) for batch in batches for record in batch.records))
         # What moved meanwhile is read again; what moves all the time has a stamp that the next sync asks for.
         there = {record[ID] for record in found}
         moved = [record[ID] for record in map(_decoded, records) if record[ID] not in there]
@@ -302,7 +306,7 @@ class PageReader:
         return Page(found, read_at)
 
     def _ask_all(self, part: int, condition: str) -> Batch:
-        batches = list(self._batches([condition], [ID], part=part))
+        batches = list(self._batches([condition], [ID], part=part, long=False))
         records = [record for batch in batches for record in batch.records]
         return Batch(records, None, batches[0].read_at)
 

@@ -383,6 +383,37 @@ def test_more_columns_than_fit_into_an_address_are_read_in_parts(connect: Connec
         control(sandbox, "objects/contact", remove=names)
 
 
+class OnePlace(threading.Semaphore):
+    """Where nobody else takes places, to wait for one is to wait for ever."""
+
+    def __enter__(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        assert self.acquire(timeout=0), "waits for a place that it holds itself"
+        return True
+
+
+def test_parts_that_come_in_several_batches_do_not_wait_for_each_other(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.connectors.salesforce_pages.LONGEST_COLUMNS", 500)
+    connector = connect(max_in_flight=1, page_size=600)
+    connector._cursors = OnePlace(1)
+    rest = connector._connected()
+    query, usual = rest.query, rest._options
+
+    def smaller(soql: str, *args: Any, **options: Any) -> Batch:
+        # the fields of the later parts are long: their batches hold fewer records than the first part's
+        first = "SystemModstamp > " not in soql and "Id IN" not in soql
+        rest._options = usual if first else {"Sforce-Query-Options": "batchSize=200"}
+        return query(soql, *args, **options)
+
+    monkeypatch.setattr(rest, "query", smaller)
+    same(read(connector, "opportunity"), stored(sandbox, "opportunity"))
+    asked = methods(sandbox)
+    assert asked["opportunity query_more"] > 1 + asked["opportunity query_all"], "a part came in several batches"
+    ids = list(stored(sandbox, "opportunity"))[:500]
+    assert len(rows(connector.by_ids(connector.schema("opportunity"), ids))) == 500
+
+
 # -- what moves while it is read -------------------------------------------------------------------------------------------
 
 
