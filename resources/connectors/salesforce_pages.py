@@ -190,7 +190,9 @@ class PageReader:
     def listed(self) -> Iterator[list[tuple[str, str | None]]]:
         """Ids and modification times of all records that are not in the recycle bin, by ascending id."""
         columns = [ID, self._stamp] if self._stamp else [ID]
-        for batch in self._batches([], [ID], columns, deleted=False):
+        # Not by `query`, which sees no archived tasks and events either: they would pass for deleted.
+        kept = [f"{self._schema.deleted[0]} = false"] if self._schema.deleted else []
+        for batch in self._batches(kept, [ID], columns):
             records = map(_decoded, batch.records)
             yield [(record[ID], record.get(self._stamp) if self._stamp else None) for record in records]
 
@@ -219,7 +221,7 @@ class PageReader:
 
     def _ask(
         self, part: int, conditions: Sequence[str], order: Sequence[str] = (), columns: Sequence[str] = (),
-        deleted: bool = True, limit: int | None = None,
+        limit: int | None = None,
     ) -> Batch:  # fmt: skip
         parts = self._parts
         if part >= len(parts):
@@ -228,22 +230,22 @@ class PageReader:
         soql += f" ORDER BY {','.join(order)}" if order else ""
         soql += f" LIMIT {limit}" if limit else ""
         try:
-            return self._rest.query(soql, self._schema.table, self._schema.source_name, deleted)
+            return self._rest.query(soql, self._schema.table, self._schema.source_name)
         except FieldGone:
             # Another page's thread may have found out first.
             if not self._drop_lost_fields(parts):
                 raise
-        return self._ask(part, conditions, order, columns, deleted, limit)
+        return self._ask(part, conditions, order, columns, limit)
 
     def _batches(
         self, conditions: list[str], order: list[str], columns: Sequence[str] = (), part: int = 0,
-        deleted: bool = True, long: bool = True,
+        long: bool = True,
     ) -> Iterator[Batch]:  # fmt: skip
         """A result's batches in their order; where its cursor is lost, those of a new query for what comes after. Not
         `long`: what is asked for while a batch of another result is being completed. It takes no place among the open
         cursors, because that other result holds one until it is complete: all places could be held by such as wait."""
         table = self._schema.table
-        batch = self._ask(part, conditions, order, columns, deleted)
+        batch = self._ask(part, conditions, order, columns)
         if batch.more is None:
             yield batch
             return
@@ -257,7 +259,7 @@ class PageReader:
                 except CursorExpired as error:
                     log.info("asking anew behind the last record: %s", error, extra=self._rest.http.names(table))
                     last = _decoded(batch.records[-1])
-                    batch = self._ask(part, [*conditions, _after(order, last)], order, columns, deleted)
+                    batch = self._ask(part, [*conditions, _after(order, last)], order, columns)
 
     def _following(self, path: str) -> Batch:
         for _ in range(REPEATS):

@@ -214,14 +214,13 @@ class Rest:
         """What the org allows and what is left of it."""
         return self._get("/limits", None, None, _mapping)
 
-    def query(self, soql: str, table: str, name: str, deleted: bool = True) -> Batch:
-        """The first batch of a query's result. `deleted`: from the recycle bin, too.
+    def query(self, soql: str, table: str, name: str) -> Batch:
+        """The first batch of a query's result, what is in the recycle bin or archived included.
 
         Raises:
             QueryTimeout, FieldGone, MissingAtSource, NotPermitted, BudgetSpent.
         """
-        path = "/queryAll" if deleted else "/query"
-        return self._get(f"{path}?{query_string(soql)}", table, name, _batch)
+        return self._get(f"/queryAll?{query_string(soql)}", table, name, _batch)
 
     def more(self, path: str, table: str, name: str) -> Batch:
         """The batch at `Batch.more`.

@@ -41,7 +41,7 @@ class Found:
 
 
 def run(table: Table, query: Query, deleted: bool) -> Found:
-    """Carry the query out. `deleted`: see the recycle bin, as queryAll does.
+    """Carry the query out. `deleted`: see the recycle bin and what is archived, as queryAll does.
 
     Raises:
         SoqlError.
@@ -193,7 +193,8 @@ def _matching(
     if not exact and test is not None:
         records = [record for record in records if test(record)]
     if not deleted and table.has_bin:
-        records = [record for record in records if not record["IsDeleted"]]
+        # Tasks and events of long ago are archived: for `query` they are not there either.
+        records = [record for record in records if not record["IsDeleted"] and not record.get("IsArchived")]
     natural = [[], [(keyed, False)], [(keyed, False), ("Id", False)]]
     if order == [(keyed, True)]:
         records.reverse()

@@ -243,6 +243,20 @@ def test_records_by_their_ids_and_the_full_list(connect: Connect, sandbox: Sandb
     assert list(connector.undated(schema)) == []
 
 
+def test_archived_records_are_in_the_full_list(connect: Connect, sandbox: Sandbox) -> None:
+    everything = stored(sandbox, "task")
+    archived = {i for i, row in everything.items() if row["IsArchived"]}
+    deleted = next(i for i in everything if i not in archived)
+    sandbox.change("salesforce", "northwind", "task", delete=[deleted])
+    connector = connect(tables={"task": {}})
+    schema = connector.schema("task")
+    listed = {source_id for batch in connector.inventory(schema) for source_id, _ in batch}
+    assert archived <= listed == everything.keys() - {deleted}
+    # where there is no recycle bin there is nothing to leave out
+    users = {source_id for batch in connector.inventory(connector.schema("user")) for source_id, _ in batch}
+    assert users == stored(sandbox, "user").keys()
+
+
 def test_changes_are_told_apart_from_none(connect: Connect, sandbox: Sandbox) -> None:
     connector = connect(tables={"subscription__c": {}, "price__x": {}})
     now = connector.server_time() + timedelta(seconds=5)
