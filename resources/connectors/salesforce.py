@@ -213,8 +213,12 @@ class SalesforceConnector:
             yield from reader.all()
             return
         now, at_once = self.server_time(), self._settings.max_in_flight
+        asked = spans_of(window)
         spans: list[Span] = []
-        for span in spans_of(window):
+        if any(span.lo is None and span.hi is not None for span in asked):
+            # An upper bound leaves out records without a time, which belong to the oldest.
+            yield from reader.undated()
+        for span in asked:
             if at_once == 1 or not reader.is_long(span, now):
                 spans.append(span)
                 continue
@@ -230,8 +234,8 @@ class SalesforceConnector:
         yield from self._reader(schema).of_ids(ids)
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
-        """Salesforce stamps every record."""
-        yield from ()
+        """Salesforce promises a stamp on every record; where it has none, records come here."""
+        yield from self._reader(schema).undated()
 
     def inventory(
         self,

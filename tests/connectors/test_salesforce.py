@@ -468,6 +468,36 @@ def test_a_field_that_vanishes_while_it_is_read_is_left_out(
     assert "the source lost Short_Lived__c" in caplog.text
 
 
+@pytest.mark.parametrize(("number", "columns"), [(3, 13_000), (3, 500), (450, 13_000), (450, 500)])
+@pytest.mark.parametrize("settings", [{}, {"max_in_flight": 1}], ids=str)
+def test_records_without_a_time_are_read_with_the_others(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], columns: int,
+    number: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("resources.connectors.salesforce_pages.LONGEST_COLUMNS", columns)
+    before = stored(sandbox, "opportunity")
+    undated = list(before)[100 : 100 + number]
+    sandbox.change("salesforce", "northwind", "opportunity", put=[{"Id": i, "SystemModstamp": None} for i in undated])
+    try:
+        connector = connect(**settings)
+        schema = connector.schema("opportunity")
+        everything = stored(sandbox, "opportunity")
+        found = rows(connector.changes(schema, Window()))
+        same(list({row["Id"]: row for row in found}.values()), everything)
+        same(rows(connector.undated(schema)), {i: everything[i] for i in undated})
+        bounded = rows(connector.changes(schema, Window(hi=connector.server_time() + timedelta(days=1))))
+        same(list({row["Id"]: row for row in bounded}.values()), everything)
+        listed = dict(entry for batch in connector.inventory(schema) for entry in batch)
+        assert [listed[i] for i in undated] == [None] * number
+        # a cursor that is lost among them
+        sandbox.fault("expired", model="opportunity", method="query_more")
+        found = rows(connector.changes(schema, Window()))
+        same(list({row["Id"]: row for row in found}.values()), everything)
+    finally:
+        back = [{"Id": i, "SystemModstamp": before[i]["SystemModstamp"]} for i in undated]
+        sandbox.change("salesforce", "northwind", "opportunity", put=back)
+
+
 # -- login -----------------------------------------------------------------------------------------------------------------
 
 
