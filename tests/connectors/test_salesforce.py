@@ -601,6 +601,15 @@ def test_a_session_that_is_refused_again_at_once_is_an_error(connect: Connect, s
     assert methods(sandbox)["- token"] == 2
 
 
+def test_a_login_that_goes_on_failing_for_a_while_is_no_error_of_configuration(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    sandbox.fault("429", style="login_rate", method="token", times=None)
+    with pytest.raises(TransientError, match="HTTP 400, invalid_grant: login rate exceeded") as raised:
+        connect(RetryPolicy(tries=2)).schema("account")
+    assert "northwind-secret" not in str(raised.value)
+
+
 # -- limits ----------------------------------------------------------------------------------------------------------------
 
 
@@ -642,9 +651,9 @@ def test_few_cursors_are_open_at_once(connect: Connect, sandbox: Sandbox) -> Non
 # -- faults ----------------------------------------------------------------------------------------------------------------
 
 PASSING = [
-    {"kind": "503"}, {"kind": "503", "style": "html", "retry_after": 1}, {"kind": "500"}, {"kind": "429"},
-    {"kind": "429", "retry_after": 3}, {"kind": "cut"}, {"kind": "reset"}, {"kind": "html"}, {"kind": "401"},
-    {"kind": "expired"},
+    {"kind": "503"}, {"kind": "503", "style": "disabled"}, {"kind": "503", "style": "html", "retry_after": 1},
+    {"kind": "500"}, {"kind": "429"}, {"kind": "429", "retry_after": 3}, {"kind": "cut"}, {"kind": "reset"},
+    {"kind": "html"}, {"kind": "401"}, {"kind": "expired"},
 ]  # fmt: skip
 
 
@@ -684,7 +693,14 @@ def test_what_stays_is_told_with_tenant_source_and_table(
     assert "00D5g" not in str(raised.value)
 
 
-@pytest.mark.parametrize("fault", [{"kind": "html"}, {"kind": "503"}, {"kind": "403"}], ids=str)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "html"}, {"kind": "503"}, {"kind": "403"}, {"kind": "500", "style": "unknown"},
+        {"kind": "500", "style": "server"}, {"kind": "429", "style": "login_rate"},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_a_login_meets_faults_too(connect: Connect, sandbox: Sandbox, fault: dict[str, Any]) -> None:
     sandbox.fault(**fault, method="token")
     connector = connect()
