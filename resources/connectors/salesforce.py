@@ -153,6 +153,7 @@ class SalesforceConnector:
         )
         self._cursors = threading.Semaphore(CURSORS)
         self._lock = threading.Lock()
+        self._listing = threading.Lock()
         self._rest: Rest | None = None
         self._names: dict[str, str] = dict(BUILT_IN_TABLES)
         self._objects: list[str] = []
@@ -292,7 +293,8 @@ class SalesforceConnector:
             known = self._names.get(table)
         if known is not None:
             return known
-        names = self._objects = self._objects or self._connected().objects()
+        with self._listing:
+            names = self._objects = self._objects or self._connected().objects()
         ways = ({name.lower(): name for name in names}, {table_name(name): name for name in names})
         plain = table.replace("_", "") if "__" not in table else table
         found = next((way[key] for way in reversed(ways) for key in (table, plain) if key in way), None)

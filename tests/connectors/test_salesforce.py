@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -332,6 +333,24 @@ def test_any_object_is_found_by_its_own_or_its_snake_case_name(connect: Connect,
     external = connector.schema("price__x")
     assert (external.whole, external.modified_column, external.deleted) == (True, None, None)
     assert connect(tables={"Case": {}}).tables() == [*BUILT_IN_TABLES, "case"]
+
+
+def test_tables_that_begin_together_fetch_the_list_of_objects_once(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = connect(tables=["case", "task", "subscription__c", "price__x"])
+    rest = connector._connected()
+    objects = rest.objects
+
+    def slow() -> list[str]:
+        time.sleep(0.05)
+        return objects()
+
+    monkeypatch.setattr(rest, "objects", slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = [schema.source_name for schema in pool.map(connector.schema, connector.tables())]
+    assert found == ["Case", "Task", "Subscription__c", "Price__x"]
+    assert methods(sandbox)["- sobjects"] == 1
 
 
 def test_an_object_without_the_best_stamp_goes_by_the_next(connect: Connect, sandbox: Sandbox) -> None:
