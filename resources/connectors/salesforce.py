@@ -153,6 +153,7 @@ class SalesforceConnector:
         )
         self._cursors = threading.Semaphore(CURSORS)
         self._lock = threading.Lock()
+        self._listing = threading.Lock()
         self._rest: Rest | None = None
         self._names: dict[str, str] = dict(BUILT_IN_TABLES)
         self._objects: list[str] = []
@@ -213,8 +214,12 @@ class SalesforceConnector:
             yield from reader.all()
             return
         now, at_once = self.server_time(), self._settings.max_in_flight
+        asked = spans_of(window)
         spans: list[Span] = []
-        for span in spans_of(window):
+        if any(span.lo is None and span.hi is not None for span in asked):
+            # An upper bound leaves out records without a time, which belong to the oldest.
+            yield from reader.undated()
+        for span in asked:
             if at_once == 1 or not reader.is_long(span, now):
                 spans.append(span)
                 continue
@@ -230,8 +235,8 @@ class SalesforceConnector:
         yield from self._reader(schema).of_ids(ids)
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
-        """Salesforce stamps every record."""
-        yield from ()
+        """Salesforce promises a stamp on every record; where it has none, records come here."""
+        yield from self._reader(schema).undated()
 
     def inventory(
         self,
@@ -288,7 +293,8 @@ class SalesforceConnector:
             known = self._names.get(table)
         if known is not None:
             return known
-        names = self._objects = self._objects or self._connected().objects()
+        with self._listing:
+            names = self._objects = self._objects or self._connected().objects()
         ways = ({name.lower(): name for name in names}, {table_name(name): name for name in names})
         plain = table.replace("_", "") if "__" not in table else table
         found = next((way[key] for way in reversed(ways) for key in (table, plain) if key in way), None)

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
@@ -92,10 +93,15 @@ class PageReader:
         # A batch may be smaller than what was asked for, if the records are large.
         if batch.more is None and len(batch.records) < self._size:
             return Page(self._complete(batch.records), batch.read_at), list
+        # Records without a time come first, where the span has no beginning.
+        stamps = [stamp for record in batch.records if (stamp := self._moment_of(record))]
+        undated = len(batch.records) - len(stamps)
+        if not stamps:
+            return None, lambda: [span]
         # The last second may go on behind this batch: it belongs to the rest.
-        stamps = [_moment(_decoded(record)[self._stamp or ""]) for record in batch.records]
-        kept = bisect_left(stamps, stamps[-1])
-        read = Counter(stamp.date() for stamp in stamps[:kept])
+        dated = bisect_left(stamps, stamps[-1])
+        kept = undated + dated
+        read = Counter(stamp.date() for stamp in stamps[:dated])
         rest = Span(stamps[-1], span.hi, span.part) if kept else span
 
         def pieces() -> list[Span]:
@@ -118,7 +124,8 @@ class PageReader:
         soql += f" GROUP BY {day} ORDER BY {day} DESC LIMIT {MOST_DAYS}"
         try:
             found = self._rest.query(soql, self._schema.table, name)
-            return [(date.fromisoformat(row["d"]), int(row["n"])) for row in map(_decoded, found.records)]
+            rows = map(_decoded, found.records)
+            return [(date.fromisoformat(row["d"]), int(row["n"])) for row in rows if row["d"] is not None]
         except (SourceError, KeyError, TypeError, ValueError) as error:
             # Some objects cannot be counted by day, and the largest may take too long.
             log.info("reading without counting first: %s", error, extra=self._rest.http.names(self._schema.table))
@@ -158,8 +165,8 @@ class PageReader:
         for batch in self._batches(self._bounds(span), [stamp, ID]):
             if not batch.records:
                 continue
-            began, reached = (_moment(_decoded(batch.records[place])[stamp]) for place in (0, -1))
-            if reached < began:
+            began, reached = (self._moment_of(batch.records[place]) for place in (0, -1))
+            if began and reached and reached < began:
                 raise PermanentError(f"{self._where}: the server does not keep the order by {stamp}.")
             page = Page(self._complete(batch.records), batch.read_at)
             # Without a time at which it began, a chain is not split: it is known to end soon.
@@ -179,6 +186,13 @@ class PageReader:
         for batch in self._batches([], [ID]):
             yield Page(self._complete(batch.records), batch.read_at)
 
+    def undated(self) -> Iterator[Page]:
+        """The records without a modification time, by ascending id."""
+        if self._stamp:
+            for batch in self._batches([f"{self._stamp} = null"], [ID]):
+                if batch.records:
+                    yield Page(self._complete(batch.records), batch.read_at)
+
     def of_ids(self, ids: Iterable[str]) -> Iterator[Page]:
         """These records, where they are still there."""
         good = (value for value in ids if value.isalnum() and value.isascii())
@@ -189,7 +203,9 @@ class PageReader:
     def listed(self) -> Iterator[list[tuple[str, str | None]]]:
         """Ids and modification times of all records that are not in the recycle bin, by ascending id."""
         columns = [ID, self._stamp] if self._stamp else [ID]
-        for batch in self._batches([], [ID], columns, deleted=False):
+        # Not by `query`, which sees no archived tasks and events either: they would pass for deleted.
+        kept = [f"{self._schema.deleted[0]} = false"] if self._schema.deleted else []
+        for batch in self._batches(kept, [ID], columns):
             records = map(_decoded, batch.records)
             yield [(record[ID], record.get(self._stamp) if self._stamp else None) for record in records]
 
@@ -203,6 +219,11 @@ class PageReader:
     @property
     def _where(self) -> str:
         return self._rest.http.where(self._schema.table)
+
+    def _moment_of(self, record: Any) -> datetime | None:
+        """When the record was modified; None if it does not say so."""
+        stamp = _decoded(record)[self._stamp or ""]
+        return None if stamp is None else _moment(stamp)
 
     def _split(self, columns: Sequence[str]) -> list[list[str]]:
         """The columns in lists that fit into an address, each with the id and the modification time."""
@@ -218,7 +239,7 @@ class PageReader:
 
     def _ask(
         self, part: int, conditions: Sequence[str], order: Sequence[str] = (), columns: Sequence[str] = (),
-        deleted: bool = True, limit: int | None = None,
+        limit: int | None = None,
     ) -> Batch:  # fmt: skip
         parts = self._parts
         if part >= len(parts):
@@ -227,23 +248,26 @@ class PageReader:
         soql += f" ORDER BY {','.join(order)}" if order else ""
         soql += f" LIMIT {limit}" if limit else ""
         try:
-            return self._rest.query(soql, self._schema.table, self._schema.source_name, deleted)
+            return self._rest.query(soql, self._schema.table, self._schema.source_name)
         except FieldGone:
             # Another page's thread may have found out first.
             if not self._drop_lost_fields(parts):
                 raise
-        return self._ask(part, conditions, order, columns, deleted, limit)
+        return self._ask(part, conditions, order, columns, limit)
 
     def _batches(
-        self, conditions: list[str], order: list[str], columns: Sequence[str] = (), part: int = 0, deleted: bool = True
-    ) -> Iterator[Batch]:
-        """A result's batches in their order; where its cursor is lost, those of a new query for what comes after."""
+        self, conditions: list[str], order: list[str], columns: Sequence[str] = (), part: int = 0,
+        long: bool = True,
+    ) -> Iterator[Batch]:  # fmt: skip
+        """A result's batches in their order; where its cursor is lost, those of a new query for what comes after. Not
+        `long`: what is asked for while a batch of another result is being completed. It takes no place among the open
+        cursors, because that other result holds one until it is complete: all places could be held by such as wait."""
         table = self._schema.table
-        batch = self._ask(part, conditions, order, columns, deleted)
+        batch = self._ask(part, conditions, order, columns)
         if batch.more is None:
             yield batch
             return
-        with self._cursors:
+        with self._cursors if long else nullcontext():
             while True:
                 yield batch
                 if batch.more is None:
@@ -253,7 +277,7 @@ class PageReader:
                 except CursorExpired as error:
                     log.info("asking anew behind the last record: %s", error, extra=self._rest.http.names(table))
                     last = _decoded(batch.records[-1])
-                    batch = self._ask(part, [*conditions, _after(order, last)], order, columns, deleted)
+                    batch = self._ask(part, [*conditions, _after(order, last)], order, columns)
 
     def _following(self, path: str) -> Batch:
         for _ in range(REPEATS):
@@ -286,8 +310,8 @@ class PageReader:
         order = [self._stamp, ID] if self._stamp else [ID]
         within = [_between(order, found[0], found[-1])]
         for part in range(1, len(self._parts)):
-            rest = (_decoded(record) for batch in self._batches(within, order, part=part) for record in batch.records)
-            found = self._joined(found, rest)
+            batches = self._batches(within, order, part=part, long=False)
+            found = self._joined(found, (_decoded(record) for batch in batches for record in batch.records))
         # What moved meanwhile is read again; what moves all the time has a stamp that the next sync asks for.
         there = {record[ID] for record in found}
         moved = [record[ID] for record in map(_decoded, records) if record[ID] not in there]
@@ -302,7 +326,7 @@ class PageReader:
         return Page(found, read_at)
 
     def _ask_all(self, part: int, condition: str) -> Batch:
-        batches = list(self._batches([condition], [ID], part=part))
+        batches = list(self._batches([condition], [ID], part=part, long=False))
         records = [record for batch in batches for record in batch.records]
         return Batch(records, None, batches[0].read_at)
 
@@ -326,10 +350,12 @@ def _literal(name: str, record: dict[str, Any]) -> str:
 
 
 def _after(order: Sequence[str], last: dict[str, Any]) -> str:
-    """The condition for records behind `last` in this order of (stamp, id) or id."""
+    """The condition for records behind `last` in this order of (stamp, id) or id, in which those without a stamp come first."""
     *first, _ = order
     behind = f"Id > {_literal(ID, last)}"
     for name in first:
+        if last[name] is None:
+            return f"({name} != null OR {behind})"
         value = _literal(name, last)
         behind = f"{name} >= {value} AND ({name} > {value} OR ({name} = {value} AND {behind}))"
     return f"({behind})"
@@ -340,9 +366,15 @@ def _between(order: Sequence[str], first: dict[str, Any], last: dict[str, Any]) 
     *stamps, _ = order
     if not stamps:
         return f"Id >= {_literal(ID, first)} AND Id <= {_literal(ID, last)}"
-    name, low, high = stamps[0], _literal(stamps[0], first), _literal(stamps[0], last)
-    lower = f"({name} > {low} OR ({name} = {low} AND Id >= {_literal(ID, first)}))"
-    return f"{lower} AND ({name} < {high} OR ({name} = {high} AND Id <= {_literal(ID, last)}))"
+    name, from_id, to_id = stamps[0], f"Id >= {_literal(ID, first)}", f"Id <= {_literal(ID, last)}"
+    if last[name] is None:  # such records come first in the order
+        return f"{name} = null AND {from_id} AND {to_id}"
+    high = _literal(name, last)
+    upper = f"{name} < {high} OR ({name} = {high} AND {to_id})"
+    if first[name] is None:
+        return f"({upper} OR ({name} = null AND {from_id}))"
+    low = _literal(name, first)
+    return f"({name} > {low} OR ({name} = {low} AND {from_id})) AND ({upper})"
 
 
 def _second(moment: datetime, exact: bool = False) -> str:

@@ -28,7 +28,7 @@ from resources.connectors.base import (
     TransientError,
 )
 from resources.http import HttpClient, Response
-from resources.http_session import TryAgain
+from resources.http_session import TryAgain, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,12 @@ LONGEST_QUOTE = 300
 """Characters of a server's message that we repeat."""
 
 _USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
-_PASSING = {"SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION", "REQUEST_RUNNING_TOO_LONG"}
+_PASSING = {
+    "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION", "REQUEST_RUNNING_TOO_LONG", "API_CURRENTLY_DISABLED",
+}  # fmt: skip
+_PASSING_STATUS = (429, 500, 502, 503, 504)
+_PASSING_LOGIN = re.compile("unknown_error|temporarily_unavailable|api_currently_disabled|login rate exceeded")
+"""A refused login's error or description, in small letters, that says nothing of who logs in."""
 
 
 class SessionExpired(PermanentError):
@@ -214,14 +219,13 @@ class Rest:
         """What the org allows and what is left of it."""
         return self._get("/limits", None, None, _mapping)
 
-    def query(self, soql: str, table: str, name: str, deleted: bool = True) -> Batch:
-        """The first batch of a query's result. `deleted`: from the recycle bin, too.
+    def query(self, soql: str, table: str, name: str) -> Batch:
+        """The first batch of a query's result, what is in the recycle bin or archived included.
 
         Raises:
             QueryTimeout, FieldGone, MissingAtSource, NotPermitted, BudgetSpent.
         """
-        path = "/queryAll" if deleted else "/query"
-        return self._get(f"{path}?{query_string(soql)}", table, name, _batch)
+        return self._get(f"/queryAll?{query_string(soql)}", table, name, _batch)
 
     def more(self, path: str, table: str, name: str) -> Batch:
         """The batch at `Batch.more`.
@@ -296,8 +300,8 @@ class Rest:
             raise CursorExpired(f"{where}: {said}")
         if code in ("QUERY_TIMEOUT", "OPERATION_TOO_LARGE"):
             raise QueryTimeout(f"{where}: {said}. It asks for too much at once.")
-        if code in _PASSING:
-            raise TryAgain(said)
+        if code in _PASSING or (code and response.status in _PASSING_STATUS):
+            raise TryAgain(said, retry_after(response.headers))
         if code == "INVALID_FIELD":
             raise FieldGone(f"{where}: {said}")
         if code in ("INVALID_TYPE", "NOT_FOUND") and name:
@@ -348,6 +352,8 @@ class Rest:
             said = None
         if isinstance(said, dict) and "error" in said:
             why = self._login.quote(f"{said['error']}: {said.get('error_description', '')}")
+            if response.status in _PASSING_STATUS or _PASSING_LOGIN.search(why.lower()):
+                raise TryAgain(f"the login failed with HTTP {response.status}, {why}", retry_after(response.headers))
             which = "username, private_key and audience" if self._login.private_key else "client_secret"
             raise PermanentError(
                 f"{response.where}: Salesforce refused the login: {why}. Check {keys}.client_id, {which}, and that the"

@@ -25,6 +25,14 @@ def error(status: int, code: str, message: str) -> Response:
     return Response(orjson.dumps([{"message": message, "errorCode": code}]), status, media_type=JSON)
 
 
+def login_faults() -> dict[str, Response]:
+    """How the token endpoint words faults, by `kind:style`."""
+    return {
+        kind: Response(orjson.dumps({"error": code, "error_description": text}), status, media_type=JSON)
+        for kind, (status, code, text) in LOGIN_FAULTS.items()
+    }
+
+
 def expired_session() -> Refusal:
     """Nobody knows the session, or not any more."""
     return Refusal(401, "INVALID_SESSION_ID", "Session expired or invalid")
@@ -53,6 +61,7 @@ OWN_FAULTS: dict[str, Callable[[], Refusal]] = {
         403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
     ),
     "403:disabled": lambda: Refusal(403, "API_DISABLED_FOR_ORG", "API is not enabled for this Organization or Partner"),
+    "503:disabled": lambda: Refusal(503, "API_CURRENTLY_DISABLED", "API is currently disabled"),
     "403:access": lambda: Refusal(403, "INSUFFICIENT_ACCESS", "insufficient access rights on object id"),
     "503": lambda: Refusal(503, "SERVER_UNAVAILABLE", "The server is temporarily unavailable"),
     "500": lambda: Refusal(
@@ -61,4 +70,11 @@ OWN_FAULTS: dict[str, Callable[[], Refusal]] = {
     "500:query_timeout": lambda: Refusal(400, "QUERY_TIMEOUT", "Your query request was running for too long."),
 }
 """Fault kinds (`kind:style`) that Salesforce words itself. `503:html`, `429`, `403` and `html` stay a proxy's. The
-second message of 500 and of 503 is INVENTED."""
+second message of 500 and of 503 is INVENTED, and all of `503:disabled`."""
+
+LOGIN_FAULTS = {
+    "500:unknown": (400, "unknown_error", "retry your request"),
+    "500:server": (500, "server_error", "internal error"),
+    "429:login_rate": (400, "invalid_grant", "login rate exceeded"),
+}
+"""The same for the token endpoint: status, error and its description. INVENTED: no recording shows them."""

@@ -252,6 +252,20 @@ IsEscalated boolean
 OwnerId reference >Group,User
 {AUDIT}
 """),
+    "Task": ("00T", f"""
+Id id
+WhoId reference >Contact,Lead
+WhatId reference >Account,Opportunity
+Subject string
+ActivityDate date
+Status picklist values=Not Started|In Progress|Completed
+Priority picklist values=High|Normal|Low
+OwnerId reference >Group,User
+IsDeleted boolean
+IsClosed boolean
+IsArchived boolean
+{AUDIT}
+"""),
     "Subscription__c": ("a0X", f"""
 Id id
 OwnerId reference >Group,User

@@ -21,6 +21,8 @@ Bounds = tuple[str | None, str | None, bool]
 """(lo, hi, exact): lo <= text < hi; exact if the condition says nothing else."""
 
 _AFTER = "\x00"
+_DATED = "0"
+"""Before every moment, and behind those records that have none: no comparison finds them."""
 MOST_GROUPS = 2000
 _KINDS = {
     "datetime": "moment", "date": "date", "boolean": "boolean", "currency": "number", "double": "number",
@@ -41,7 +43,7 @@ class Found:
 
 
 def run(table: Table, query: Query, deleted: bool) -> Found:
-    """Carry the query out. `deleted`: see the recycle bin, as queryAll does.
+    """Carry the query out. `deleted`: see the recycle bin and what is archived, as queryAll does.
 
     Raises:
         SoqlError.
@@ -123,7 +125,7 @@ def _counts_by_day(table: Table, query: Query, deleted: bool) -> list[dict[str, 
         return None
     keys = table.between(lo, hi)
     found = []
-    place = 0
+    place = undated = bisect_left(keys, (_DATED,))  # type: ignore[arg-type]
     while place < len(keys):
         day = keys[place][0][:10]
         end = bisect_left(keys, (day + "~",), place)  # type: ignore[arg-type]
@@ -131,6 +133,8 @@ def _counts_by_day(table: Table, query: Query, deleted: bool) -> list[dict[str, 
         place = end
     if query.order and query.order[0][1]:
         found.reverse()
+    if undated:
+        found.insert(0, {aliases["DAY_ONLY"]: None, aliases["COUNT"]: undated})
     return found[: query.limit]
 
 
@@ -193,7 +197,8 @@ def _matching(
     if not exact and test is not None:
         records = [record for record in records if test(record)]
     if not deleted and table.has_bin:
-        records = [record for record in records if not record["IsDeleted"]]
+        # Tasks and events of long ago are archived: for `query` they are not there either.
+        records = [record for record in records if not record["IsDeleted"] and not record.get("IsArchived")]
     natural = [[], [(keyed, False)], [(keyed, False), ("Id", False)]]
     if order == [(keyed, True)]:
         records.reverse()
@@ -221,7 +226,7 @@ def _bounds(where: Condition | None, name: str) -> Bounds:
         ):
             value = canonical(where.value.value) if name == "Id" else where.value.value
             bounds = {
-                ">=": (value, None), ">": (value + _AFTER, None), "<": (None, value), "<=": (None, value + _AFTER),
+                ">=": (value, None), ">": (value + _AFTER, None), "<": (_DATED, value), "<=": (_DATED, value + _AFTER),
                 "=": (value, value + _AFTER),
             }.get(where.operator)  # fmt: skip
             if bounds:

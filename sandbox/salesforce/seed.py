@@ -330,6 +330,14 @@ class Seed:
             self.org.create(
                 "Attachment", values | {"BodyLength": 1000 + number, "Body": ""}, self.start - timedelta(days=number)
             )
+        for number in range(12):
+            at = self.start - timedelta(days=60 * number)
+            # What was closed more than a year ago is archived.
+            values = {
+                "Subject": f"Call {number}", "Status": "Completed", "Priority": "Normal", "WhatId": self.accounts[number],
+                "ActivityDate": f"{at:%Y-%m-%d}", "OwnerId": self.users[1], "IsClosed": True, "IsArchived": number > 6,
+            }  # fmt: skip
+            self.org.create("Task", values, at)
         for number in range(8):
             values: dict[str, Any] = {
                 "ExternalId": f"P{number}",

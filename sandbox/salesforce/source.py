@@ -22,6 +22,7 @@ from sandbox.salesforce.errors import (
     expired_cursor,
     expired_session,
     limit_exceeded,
+    login_faults,
     not_found,
 )
 from sandbox.salesforce.living import Northwind
@@ -132,7 +133,7 @@ class SalesforceSource:
         if org is None:
             return await self._deliver("-", Answer(not_found().response(), failed=True))
         response, failed = await login.token(org, request)
-        return await self._deliver(org.tenant, Answer(response, method="token", failed=failed))
+        return await self._deliver(org.tenant, Answer(response, method="token", failed=failed, own=login_faults()))
 
     async def _versions(self, request: Request) -> Response:
         said = [{"label": f"v{n}", "url": f"/services/data/v{n}.0", "version": f"{n}.0"} for n in VERSIONS]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -243,6 +244,20 @@ def test_records_by_their_ids_and_the_full_list(connect: Connect, sandbox: Sandb
     assert list(connector.undated(schema)) == []
 
 
+def test_archived_records_are_in_the_full_list(connect: Connect, sandbox: Sandbox) -> None:
+    everything = stored(sandbox, "task")
+    archived = {i for i, row in everything.items() if row["IsArchived"]}
+    deleted = next(i for i in everything if i not in archived)
+    sandbox.change("salesforce", "northwind", "task", delete=[deleted])
+    connector = connect(tables={"task": {}})
+    schema = connector.schema("task")
+    listed = {source_id for batch in connector.inventory(schema) for source_id, _ in batch}
+    assert archived <= listed == everything.keys() - {deleted}
+    # where there is no recycle bin there is nothing to leave out
+    users = {source_id for batch in connector.inventory(connector.schema("user")) for source_id, _ in batch}
+    assert users == stored(sandbox, "user").keys()
+
+
 def test_changes_are_told_apart_from_none(connect: Connect, sandbox: Sandbox) -> None:
     connector = connect(tables={"subscription__c": {}, "price__x": {}})
     now = connector.server_time() + timedelta(seconds=5)
@@ -320,6 +335,24 @@ def test_any_object_is_found_by_its_own_or_its_snake_case_name(connect: Connect,
     assert connect(tables={"Case": {}}).tables() == [*BUILT_IN_TABLES, "case"]
 
 
+def test_tables_that_begin_together_fetch_the_list_of_objects_once(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = connect(tables=["case", "task", "subscription__c", "price__x"])
+    rest = connector._connected()
+    objects = rest.objects
+
+    def slow() -> list[str]:
+        time.sleep(0.05)
+        return objects()
+
+    monkeypatch.setattr(rest, "objects", slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = [schema.source_name for schema in pool.map(connector.schema, connector.tables())]
+    assert found == ["Case", "Task", "Subscription__c", "Price__x"]
+    assert methods(sandbox)["- sobjects"] == 1
+
+
 def test_an_object_without_the_best_stamp_goes_by_the_next(connect: Connect, sandbox: Sandbox) -> None:
     control(sandbox, "objects/lead", remove=["SystemModstamp"])
     try:
@@ -383,6 +416,37 @@ def test_more_columns_than_fit_into_an_address_are_read_in_parts(connect: Connec
         control(sandbox, "objects/contact", remove=names)
 
 
+class OnePlace(threading.Semaphore):
+    """Where nobody else takes places, to wait for one is to wait for ever."""
+
+    def __enter__(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        assert self.acquire(timeout=0), "waits for a place that it holds itself"
+        return True
+
+
+def test_parts_that_come_in_several_batches_do_not_wait_for_each_other(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.connectors.salesforce_pages.LONGEST_COLUMNS", 500)
+    connector = connect(max_in_flight=1, page_size=600)
+    connector._cursors = OnePlace(1)
+    rest = connector._connected()
+    query, usual = rest.query, rest._options
+
+    def smaller(soql: str, *args: Any, **options: Any) -> Batch:
+        # the fields of the later parts are long: their batches hold fewer records than the first part's
+        first = "SystemModstamp > " not in soql and "Id IN" not in soql
+        rest._options = usual if first else {"Sforce-Query-Options": "batchSize=200"}
+        return query(soql, *args, **options)
+
+    monkeypatch.setattr(rest, "query", smaller)
+    same(read(connector, "opportunity"), stored(sandbox, "opportunity"))
+    asked = methods(sandbox)
+    assert asked["opportunity query_more"] > 1 + asked["opportunity query_all"], "a part came in several batches"
+    ids = list(stored(sandbox, "opportunity"))[:500]
+    assert len(rows(connector.by_ids(connector.schema("opportunity"), ids))) == 500
+
+
 # -- what moves while it is read -------------------------------------------------------------------------------------------
 
 
@@ -421,6 +485,36 @@ def test_a_field_that_vanishes_while_it_is_read_is_left_out(
     same(found, stored(sandbox, "case"))
     assert "Short_Lived__c" not in found[0]
     assert "the source lost Short_Lived__c" in caplog.text
+
+
+@pytest.mark.parametrize(("number", "columns"), [(3, 13_000), (3, 500), (450, 13_000), (450, 500)])
+@pytest.mark.parametrize("settings", [{}, {"max_in_flight": 1}], ids=str)
+def test_records_without_a_time_are_read_with_the_others(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], columns: int,
+    number: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("resources.connectors.salesforce_pages.LONGEST_COLUMNS", columns)
+    before = stored(sandbox, "opportunity")
+    undated = list(before)[100 : 100 + number]
+    sandbox.change("salesforce", "northwind", "opportunity", put=[{"Id": i, "SystemModstamp": None} for i in undated])
+    try:
+        connector = connect(**settings)
+        schema = connector.schema("opportunity")
+        everything = stored(sandbox, "opportunity")
+        found = rows(connector.changes(schema, Window()))
+        same(list({row["Id"]: row for row in found}.values()), everything)
+        same(rows(connector.undated(schema)), {i: everything[i] for i in undated})
+        bounded = rows(connector.changes(schema, Window(hi=connector.server_time() + timedelta(days=1))))
+        same(list({row["Id"]: row for row in bounded}.values()), everything)
+        listed = dict(entry for batch in connector.inventory(schema) for entry in batch)
+        assert [listed[i] for i in undated] == [None] * number
+        # a cursor that is lost among them
+        sandbox.fault("expired", model="opportunity", method="query_more")
+        found = rows(connector.changes(schema, Window()))
+        same(list({row["Id"]: row for row in found}.values()), everything)
+    finally:
+        back = [{"Id": i, "SystemModstamp": before[i]["SystemModstamp"]} for i in undated]
+        sandbox.change("salesforce", "northwind", "opportunity", put=back)
 
 
 # -- login -----------------------------------------------------------------------------------------------------------------
@@ -526,6 +620,15 @@ def test_a_session_that_is_refused_again_at_once_is_an_error(connect: Connect, s
     assert methods(sandbox)["- token"] == 2
 
 
+def test_a_login_that_goes_on_failing_for_a_while_is_no_error_of_configuration(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    sandbox.fault("429", style="login_rate", method="token", times=None)
+    with pytest.raises(TransientError, match="HTTP 400, invalid_grant: login rate exceeded") as raised:
+        connect(RetryPolicy(tries=2)).schema("account")
+    assert "northwind-secret" not in str(raised.value)
+
+
 # -- limits ----------------------------------------------------------------------------------------------------------------
 
 
@@ -567,9 +670,9 @@ def test_few_cursors_are_open_at_once(connect: Connect, sandbox: Sandbox) -> Non
 # -- faults ----------------------------------------------------------------------------------------------------------------
 
 PASSING = [
-    {"kind": "503"}, {"kind": "503", "style": "html", "retry_after": 1}, {"kind": "500"}, {"kind": "429"},
-    {"kind": "429", "retry_after": 3}, {"kind": "cut"}, {"kind": "reset"}, {"kind": "html"}, {"kind": "401"},
-    {"kind": "expired"},
+    {"kind": "503"}, {"kind": "503", "style": "disabled"}, {"kind": "503", "style": "html", "retry_after": 1},
+    {"kind": "500"}, {"kind": "429"}, {"kind": "429", "retry_after": 3}, {"kind": "cut"}, {"kind": "reset"},
+    {"kind": "html"}, {"kind": "401"}, {"kind": "expired"},
 ]  # fmt: skip
 
 
@@ -609,7 +712,14 @@ def test_what_stays_is_told_with_tenant_source_and_table(
     assert "00D5g" not in str(raised.value)
 
 
-@pytest.mark.parametrize("fault", [{"kind": "html"}, {"kind": "503"}, {"kind": "403"}], ids=str)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "html"}, {"kind": "503"}, {"kind": "403"}, {"kind": "500", "style": "unknown"},
+        {"kind": "500", "style": "server"}, {"kind": "429", "style": "login_rate"},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_a_login_meets_faults_too(connect: Connect, sandbox: Sandbox, fault: dict[str, Any]) -> None:
     sandbox.fault(**fault, method="token")
     connector = connect()

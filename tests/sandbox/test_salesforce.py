@@ -407,6 +407,14 @@ def test_deleted_and_merged_records_are_seen_by_query_all_only(client: Client, s
     assert client.ids(f"SELECT Id FROM Account WHERE IsDeleted = true AND Id = '{gone}'", "queryAll") == [gone]
 
 
+def test_only_query_all_sees_archived_tasks(client: Client) -> None:
+    tasks = client.truth("task")
+    archived = {row["Id"] for row in tasks if row["IsArchived"]}
+    assert 0 < len(archived) < len(tasks)
+    assert set(client.ids("SELECT Id FROM Task")) == {row["Id"] for row in tasks} - archived
+    assert set(client.ids("SELECT Id FROM Task WHERE IsArchived = true AND IsDeleted = false", "queryAll")) == archived
+
+
 def test_a_record_committed_late_has_the_stamp_it_brings(client: Client, sandbox: Sandbox) -> None:
     stamp = "2026-11-13T12:00:00.000+0000"
     (late,) = sandbox.change("salesforce", "northwind", "opportunity", put=[{"Name": "late", "SystemModstamp": stamp}])
