@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def lake_up(
         days: how long ago the sandbox's story began.
         scale: of the sandbox's data.
     """
-    port, sandbox_port = _free_ports()
+    port, sandbox_port, api_port = _free_ports()
     folder = Path(tempfile.mkdtemp(prefix="revlake-up-"))
     try:
         sources = {
@@ -129,7 +129,7 @@ def lake_up(
         story.parent.mkdir(parents=True)
         first_day = datetime.now(UTC).date() - timedelta(days=days)
         story.write_text(json.dumps({"first_day": first_day.isoformat(), "scale": scale}))
-        command = [LAKE, "up", "--port", str(port), *(arguments or [])]
+        command = [LAKE, "up", "--port", str(port), "--api-port", str(api_port), *(arguments or [])]
         with (folder / "out.txt").open("w") as out:
             process = subprocess.Popen(
                 command, cwd=folder, env=_environment(), stdout=out, stderr=out, text=True, start_new_session=True
@@ -152,6 +152,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
+def _free_ports() -> list[int]:
+    with ExitStack() as probes:
+        sockets = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        return [probe.getsockname()[1] for probe in sockets]
