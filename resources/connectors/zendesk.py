@@ -185,9 +185,11 @@ class ZendeskConnector:
             pages = self._from_cursor(table, window)
         else:
             pages = self._from_time(table, window)
+        # Of a part of the past the cursor would lie before the one that is stored.
+        goes_on = window.cursor is not None or window.lo is None or window.hi is None
         for answer in pages:
             records, beyond = before(answer.records, None if table in WHOLE else window.hi, answer.by_time)
-            cursor = answer.after_cursor if table in BY_CURSOR and not beyond else None
+            cursor = answer.after_cursor if table in BY_CURSOR and goes_on and not beyond else None
             yield self._page(table, answer, records, cursor)
             if beyond:
                 return

@@ -124,6 +124,19 @@ def test_a_past_day_stops_at_its_end_and_today_reads_the_rest(lake: ZendeskLake,
     lake.assert_is_source(*EXPORTED)
 
 
+def test_a_past_day_that_is_read_again_leaves_the_newer_cursor(lake: ZendeskLake, sandbox: Sandbox) -> None:
+    noon = (datetime.fromisoformat(sandbox.health()["now"]) - timedelta(days=3)).replace(hour=12, minute=0)
+    put = [{"subject": "s", "generated_timestamp": int(noon.timestamp()) + number} for number in range(150)]
+    numbers = sandbox.change("zendesk", "skyfit", "tickets", put=put)
+    lake.capture("tickets", page_size=100)
+    stored = lake.state("tickets").cursor
+    outcome = lake.capture("tickets", day=noon.date(), page_size=100)["tickets"]
+    assert outcome.rows_read >= 150
+    assert lake.state("tickets").cursor == stored
+    sandbox.change("zendesk", "skyfit", "tickets", delete=numbers)
+    later(sandbox, 61)
+
+
 def test_reading_everything_again_writes_nothing(lake: ZendeskLake) -> None:
     lake.capture(*TABLES)
     outcomes = lake.capture(*TABLES, full=True)
