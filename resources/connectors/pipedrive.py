@@ -273,11 +273,19 @@ class PipedriveConnector:
         return params
 
     def _along_ids(self, table: str, part: Part, params: dict[str, str] | None = None) -> Iterator[Listed]:
-        """A list by ascending id, page by page. v1 gives all at once."""
+        """A list by ascending id, page by page; from its beginning again, what was read included, where its cursor is refused.
+        v1 gives all at once."""
         if not part.path.startswith("/api/v2/"):
             yield self._api().listed(part.path, {}, table, part.cost)
             return
-        yield from self._chain(table, part, params or {})
+        for begun in range(1, RESTARTS + 1):
+            try:
+                yield from self._chain(table, part, params or {})
+                return
+            except CursorRefused as error:
+                if begun == RESTARTS:
+                    raise
+                log.info("%s; reading the list from its beginning", error)
 
     def _chain(self, table: str, part: Part, params: dict[str, str]) -> Iterator[Listed]:
         cursor: str | None = None
@@ -298,8 +306,10 @@ class PipedriveConnector:
         with self._fields_lock:
             known = self._fields.get(table)
             if known is None or time.monotonic() - known[2] > FIELDS_KEPT_SECONDS:
-                pages = list(self._chain(table, METADATA[table], {}))
-                records = [record for listed in pages for record in listed.records]
+                pages = list(self._along_ids(table, METADATA[table]))
+                # A list that was begun anew holds fields twice.
+                latest = {_field(record, "field_code"): record for listed in pages for record in listed.records}
+                records = list(latest.values())
                 fields = [msgspec.json.decode(record) if isinstance(record, bytes) else record for record in records]
                 known = self._fields[table] = (fields, Page(records, pages[0].read_at), time.monotonic())
             return known[0], known[1]

@@ -101,10 +101,31 @@ def test_a_cursor_that_expires_within_an_import_of_one_second_goes_on(still: Acc
     complete(still, max_in_flight=1, page_size=20)
 
 
+@pytest.mark.parametrize("table", ["products", "deal_fields"])
+def test_a_list_without_times_is_begun_anew_where_its_cursor_is_refused(still: Account, table: str) -> None:
+    still.sandbox.fault("expired", database=TENANT, model=table, method="list", after=1, times=1)
+    connector = still.connect(page_size=10)
+    key = "field_code" if table == "deal_fields" else "id"
+    rows = read(connector, table)
+    assert {row[key] for row in rows} == set(still.truth(table))
+    assert sum(rule["struck"] for rule in still.sandbox.faults()) == 1
+    assert len(rows) == len(still.truth(table)) + (10 if table == "products" else 0)
+
+
+def test_an_inventory_goes_on_where_a_cursor_is_refused(still: Account) -> None:
+    still.sandbox.fault("expired", **LIST, after=2, times=1)
+    connector = still.connect(max_in_flight=1)
+    ids = {record_id for page in connector.inventory(connector.schema("deals")) for record_id, _ in page}
+    assert ids == {str(number) for number in still.truth("deals")}
+
+
 def test_a_source_that_refuses_every_cursor_fails_instead_of_asking_for_ever(still: Account) -> None:
     still.sandbox.fault("expired", **LIST, after=1, times=None)
     with pytest.raises(PermanentError, match="cursor"):
         read(still.connect(max_in_flight=1, page_size=20), "deals")
+    still.sandbox.fault("expired", database=TENANT, model="deal_fields", after=1, times=None)
+    with pytest.raises(PermanentError, match="cursor"):
+        read(still.connect(page_size=10), "deal_fields")
 
 
 def test_a_page_that_the_server_repeats_is_passed_over(still: Account) -> None:
