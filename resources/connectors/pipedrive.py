@@ -11,7 +11,7 @@ are small and read whole. Everything is API v2 but users; v1's lists of the othe
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ from pydantic import Field, model_validator
 
 from lake_config import HttpUrl, Secret, SourceSettings, SourceType
 from resources.budget import Budget
-from resources.connectors.base import Page, PermanentError, TableSchema, Window, configured
+from resources.connectors.base import Column, Page, PermanentError, TableSchema, Window, configured
+from resources.connectors.chosen_fields import ChosenFields
 from resources.connectors.pipedrive_api import Api, Credentials, CursorRefused, Listed
 from resources.connectors.pipedrive_columns import FIELDS, columns_of, standard_column
 from resources.connectors.pipedrive_tables import BUILT_IN_TABLES, FIELDS_OF, METADATA, PARTS, POLL_COST, WHOLE, Part
@@ -39,6 +40,8 @@ FIELDS_KEPT_SECONDS = 60.0
 RESTARTS = 3
 """So often a chain may lose its cursor, or be given the same page again, without getting any further."""
 
+ALWAYS = ("id", "field_code", "update_time", "modified", "is_deleted")
+"""Members of records that no configuration leaves out."""
 
 ME_COST = 2
 
@@ -106,6 +109,7 @@ class PipedriveConnector:
         self._login_lock = threading.Lock()
         self._opened: Api | None = None
         self._fields_lock = threading.Lock()
+        self._choices: dict[str, ChosenFields] = {}
         self._fields: dict[str, tuple[list[dict[str, Any]], Page, float]] = {}
 
     def tables(self) -> list[str]:
@@ -136,10 +140,10 @@ class PipedriveConnector:
         """The fields of `table`, custom ones under the names that they have now.
 
         Raises:
-            PermanentError: there is no such table.
+            PermanentError: there is no such table, or configuration names a column that is not there.
         """
         if table in METADATA:
-            columns = tuple(standard_column(name, kind) for name, kind in FIELDS.items())
+            columns = self._kept(table, [standard_column(name, kind) for name, kind in FIELDS.items()])
             return TableSchema(table, METADATA[table].path, columns, "field_code", whole=True)
         if table not in BUILT_IN_TABLES:
             raise PermanentError(
@@ -147,16 +151,7 @@ class PipedriveConnector:
                 f" {self._keys}.tables."
             )
         fields = self._metadata(FIELDS_OF[table])[0] if table in FIELDS_OF else []
-        columns = columns_of(table, fields)
-        options = (self._settings.tables or {}).get(table)
-        if options is not None:
-            always = {"id", "update_time", "is_deleted"}
-            columns = tuple(
-                column
-                for column in columns
-                if column.name in always
-                or (column.name not in options.exclude and (not options.include or column.name in options.include))
-            )
+        columns = self._kept(table, columns_of(table, fields))
         modified = "modified" if table == "users" else "update_time"
         deleted = ("is_deleted", True) if table in PARTS else None
         return TableSchema(
@@ -165,7 +160,9 @@ class PipedriveConnector:
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
         """Records modified in `window`, deleted deals among them; of tables that cannot be asked for changes all."""
-        table = schema.table
+        yield from self._cut(schema.table, self._changes(schema.table, window))
+
+    def _changes(self, table: str, window: Window) -> Iterator[Page]:
         if table in METADATA:
             yield self._metadata(table)[1]
         elif table in WHOLE:
@@ -177,9 +174,12 @@ class PipedriveConnector:
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         table, todo = schema.table, list(ids)
-        if table not in PARTS:
+        if table in PARTS:
+            yield from self._cut(table, self._by_ids(table, todo))
+        else:
             yield from (_chosen(page, schema.id_column, set(todo)) for page in self.changes(schema, Window()))
-            return
+
+    def _by_ids(self, table: str, todo: list[str]) -> Iterator[Page]:
         for start in range(0, len(todo), MOST_IDS):
             missing = set(todo[start : start + MOST_IDS])
             for part in _present(table):
@@ -236,6 +236,20 @@ class PipedriveConnector:
     def close(self) -> None:
         self._http.close()
         self._login_http.close()
+
+    # -- configured fields ---------------------------------------------------------------------------------------------
+
+    def _kept(self, table: str, columns: Sequence[Column]) -> tuple[Column, ...]:
+        chosen = ChosenFields(columns, (self._settings.tables or {}).get(table), ALWAYS)
+        kept = chosen.kept(self._http.where(table), f"{self._keys}.tables.{table}")
+        self._choices[table] = chosen
+        return kept
+
+    def _cut(self, table: str, pages: Iterable[Page]) -> Iterator[Page]:
+        """v2 always answers with whole records: what configuration leaves out is taken out here."""
+        if table not in self._choices:
+            self.schema(table)
+        return self._choices[table].cut(pages)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
