@@ -168,9 +168,10 @@ class ZendeskConnector:
         try:
             left, self._choices[table] = chosen(list(columns.values()), options, always - {"fields"})
         except KeyError as error:
-            named = "; ".join(_with_close_matches(name, columns) for name in error.args[0])
+            option, unknown = error.args
+            named = "; ".join(_with_close_matches(name, columns) for name in unknown)
             raise PermanentError(
-                f"{self._http.where(table)}: {self._keys}.tables.{table}.include names columns that are not there: {named}"
+                f"{self._http.where(table)}: {self._keys}.tables.{table}.{option} names columns that are not there: {named}"
             ) from None
         return TableSchema(
             table, table, tuple(left), "id", modified, deleted=deleted, whole=table in WHOLE,
