@@ -24,6 +24,7 @@ from resources.connectors.base import Column, Page, PermanentError, TableSchema,
 from resources.connectors.chosen_fields import ChosenFields
 from resources.connectors.pipedrive_api import Api, Credentials, CursorRefused, Listed
 from resources.connectors.pipedrive_columns import FIELDS, columns_of, standard_column
+from resources.connectors.pipedrive_records import entry, field, moment, stamp
 from resources.connectors.pipedrive_tables import BUILT_IN_TABLES, FIELDS_OF, METADATA, PARTS, POLL_COST, WHOLE, Part
 from resources.connectors.pipedrive_webhooks import webhook
 from resources.connectors.windows import ReadSpan, Span, Step, read_side_by_side, spans_of
@@ -186,7 +187,7 @@ class PipedriveConnector:
                 if missing:
                     params = {"ids": ",".join(sorted(missing)), "limit": str(MOST_IDS)}
                     listed = self._api().listed(part.path, params, table, part.cost)
-                    missing -= {str(_stamp(record).id) for record in listed.records}
+                    missing -= {str(stamp(record).id) for record in listed.records}
                     yield Page(listed.records, listed.read_at)
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
@@ -203,7 +204,7 @@ class PipedriveConnector:
         table = schema.table
         if table not in PARTS:
             for page in self.changes(schema, window):
-                yield [(str(_field(record, schema.id_column)), None) for record in page.records]
+                yield [(str(field(record, schema.id_column)), None) for record in page.records]
             return
         began = self.server_time() - timedelta(seconds=1)
         # The answer cannot be had without its records, but with one custom field in place of all.
@@ -211,11 +212,11 @@ class PipedriveConnector:
         params = {"custom_fields": custom} if custom else {}
         for part in _present(table):
             for listed in self._along_ids(table, part, params):
-                yield [_entry(record) for record in listed.records]
+                yield [entry(record) for record in listed.records]
         if len(PARTS[table]) > 1:
             for part in _present(table):
                 for listed in self._along_ids(table, part, {**params, "updated_since": _second(began)}):
-                    yield [_entry(record) for record in listed.records]
+                    yield [entry(record) for record in listed.records]
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
         """Asks for one record of each table that can be asked, until one has something; at most `POLL_COST` tokens."""
@@ -265,7 +266,7 @@ class PipedriveConnector:
                     for listed in self._chain(table, part, self._window_params(part, lo, span.hi)):
                         if not listed.records:
                             continue
-                        began, reached = _moment(listed.records[0]), _moment(listed.records[-1])
+                        began, reached = moment(listed.records[0]), moment(listed.records[-1])
                         yield Step(Page(listed.records, listed.read_at), began, reached, last=listed.cursor is None)
                     return
                 except CursorRefused:
@@ -322,7 +323,7 @@ class PipedriveConnector:
             if known is None or time.monotonic() - known[2] > FIELDS_KEPT_SECONDS:
                 pages = list(self._along_ids(table, METADATA[table]))
                 # A list that was begun anew holds fields twice.
-                latest = {_field(record, "field_code"): record for listed in pages for record in listed.records}
+                latest = {field(record, "field_code"): record for listed in pages for record in listed.records}
                 records = list(latest.values())
                 fields = [msgspec.json.decode(record) if isinstance(record, bytes) else record for record in records]
                 known = self._fields[table] = (fields, Page(records, pages[0].read_at), time.monotonic())
@@ -361,37 +362,8 @@ class PipedriveConnector:
         )
 
 
-class _Stamp(msgspec.Struct):
-    id: int
-    update_time: str | None = None
-
-
-_decode_stamp = msgspec.json.Decoder(_Stamp).decode
-
-
-def _stamp(record: dict[str, Any] | bytes) -> _Stamp:
-    if isinstance(record, bytes):
-        return _decode_stamp(record)
-    return _Stamp(record["id"], record.get("update_time"))
-
-
-def _entry(record: dict[str, Any] | bytes) -> tuple[str, str | None]:
-    stamp = _stamp(record)
-    return str(stamp.id), stamp.update_time
-
-
-def _moment(record: dict[str, Any] | bytes) -> datetime | None:
-    """When a record changed, by its own word."""
-    text = _stamp(record).update_time
-    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
-
-
-def _field(record: dict[str, Any] | bytes, name: str) -> Any:
-    return (msgspec.json.decode(record) if isinstance(record, bytes) else record)[name]
-
-
 def _chosen(page: Page, id_column: str, ids: set[str]) -> Page:
-    return Page([record for record in page.records if str(_field(record, id_column)) in ids], page.read_at)
+    return Page([record for record in page.records if str(field(record, id_column)) in ids], page.read_at)
 
 
 def _present(table: str) -> list[Part]:
