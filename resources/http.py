@@ -31,6 +31,7 @@ from resources.http_session import (
     classified,
     http_date,
     is_loopback,
+    may_pass,
     new_session,
     retry_after,
     split_url,
@@ -112,7 +113,7 @@ class Response:
             return
         phrase = http_phrases.get(self.status, "unknown status")
         said = f"HTTP {self.status} ({phrase}) for {self.path}"
-        if self.status in (429, 500, 502, 503, 504):
+        if self.status == 429 or may_pass(self.status):
             raise TryAgain(said, retry_after(self.headers))
         if 300 <= self.status < 400:
             target = urlsplit(self.headers.get("Location", ""))

@@ -53,6 +53,12 @@ def split_url(url: str, where: str) -> SplitResult:
     )
 
 
+def may_pass(status: int) -> bool:
+    """Whether a server's failure may be over soon. Proxies have statuses of their own in the 5xx (Cloudflare: 520 to 530), so
+    only what says that the server will never do it is left out."""
+    return 500 <= status < 600 and status not in (501, 505)
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a `Retry-After` header (seconds or a date) asks to wait; None without a readable one."""
     value = headers.get("Retry-After", "").strip()

@@ -11,7 +11,7 @@ are small and read whole. Everything is API v2 but users; v1's lists of the othe
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -20,9 +20,11 @@ from pydantic import Field, model_validator
 
 from lake_config import HttpUrl, Secret, SourceSettings, SourceType
 from resources.budget import Budget
-from resources.connectors.base import Page, PermanentError, TableSchema, Window, configured
+from resources.connectors.base import Column, Page, PermanentError, TableSchema, Window, configured
+from resources.connectors.chosen_fields import ChosenFields
 from resources.connectors.pipedrive_api import Api, Credentials, CursorRefused, Listed
 from resources.connectors.pipedrive_columns import FIELDS, columns_of, standard_column
+from resources.connectors.pipedrive_records import entry, field, moment, stamp
 from resources.connectors.pipedrive_tables import BUILT_IN_TABLES, FIELDS_OF, METADATA, PARTS, POLL_COST, WHOLE, Part
 from resources.connectors.pipedrive_webhooks import webhook
 from resources.connectors.windows import ReadSpan, Span, Step, read_side_by_side, spans_of
@@ -39,6 +41,8 @@ FIELDS_KEPT_SECONDS = 60.0
 RESTARTS = 3
 """So often a chain may lose its cursor, or be given the same page again, without getting any further."""
 
+ALWAYS = ("id", "field_code", "update_time", "modified", "is_deleted")
+"""Members of records that no configuration leaves out."""
 
 ME_COST = 2
 
@@ -106,6 +110,7 @@ class PipedriveConnector:
         self._login_lock = threading.Lock()
         self._opened: Api | None = None
         self._fields_lock = threading.Lock()
+        self._choices: dict[str, ChosenFields] = {}
         self._fields: dict[str, tuple[list[dict[str, Any]], Page, float]] = {}
 
     def tables(self) -> list[str]:
@@ -136,10 +141,10 @@ class PipedriveConnector:
         """The fields of `table`, custom ones under the names that they have now.
 
         Raises:
-            PermanentError: there is no such table.
+            PermanentError: there is no such table, or configuration names a column that is not there.
         """
         if table in METADATA:
-            columns = tuple(standard_column(name, kind) for name, kind in FIELDS.items())
+            columns = self._kept(table, [standard_column(name, kind) for name, kind in FIELDS.items()])
             return TableSchema(table, METADATA[table].path, columns, "field_code", whole=True)
         if table not in BUILT_IN_TABLES:
             raise PermanentError(
@@ -147,16 +152,7 @@ class PipedriveConnector:
                 f" {self._keys}.tables."
             )
         fields = self._metadata(FIELDS_OF[table])[0] if table in FIELDS_OF else []
-        columns = columns_of(table, fields)
-        options = (self._settings.tables or {}).get(table)
-        if options is not None:
-            always = {"id", "update_time", "is_deleted"}
-            columns = tuple(
-                column
-                for column in columns
-                if column.name in always
-                or (column.name not in options.exclude and (not options.include or column.name in options.include))
-            )
+        columns = self._kept(table, columns_of(table, fields))
         modified = "modified" if table == "users" else "update_time"
         deleted = ("is_deleted", True) if table in PARTS else None
         return TableSchema(
@@ -165,7 +161,9 @@ class PipedriveConnector:
 
     def changes(self, schema: TableSchema, window: Window) -> Iterator[Page]:
         """Records modified in `window`, deleted deals among them; of tables that cannot be asked for changes all."""
-        table = schema.table
+        yield from self._cut(schema.table, self._changes(schema.table, window))
+
+    def _changes(self, table: str, window: Window) -> Iterator[Page]:
         if table in METADATA:
             yield self._metadata(table)[1]
         elif table in WHOLE:
@@ -177,16 +175,19 @@ class PipedriveConnector:
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         table, todo = schema.table, list(ids)
-        if table not in PARTS:
+        if table in PARTS:
+            yield from self._cut(table, self._by_ids(table, todo))
+        else:
             yield from (_chosen(page, schema.id_column, set(todo)) for page in self.changes(schema, Window()))
-            return
+
+    def _by_ids(self, table: str, todo: list[str]) -> Iterator[Page]:
         for start in range(0, len(todo), MOST_IDS):
             missing = set(todo[start : start + MOST_IDS])
             for part in _present(table):
                 if missing:
                     params = {"ids": ",".join(sorted(missing)), "limit": str(MOST_IDS)}
                     listed = self._api().listed(part.path, params, table, part.cost)
-                    missing -= {str(_stamp(record).id) for record in listed.records}
+                    missing -= {str(stamp(record).id) for record in listed.records}
                     yield Page(listed.records, listed.read_at)
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
@@ -203,7 +204,7 @@ class PipedriveConnector:
         table = schema.table
         if table not in PARTS:
             for page in self.changes(schema, window):
-                yield [(str(_field(record, schema.id_column)), None) for record in page.records]
+                yield [(str(field(record, schema.id_column)), None) for record in page.records]
             return
         began = self.server_time() - timedelta(seconds=1)
         # The answer cannot be had without its records, but with one custom field in place of all.
@@ -211,11 +212,11 @@ class PipedriveConnector:
         params = {"custom_fields": custom} if custom else {}
         for part in _present(table):
             for listed in self._along_ids(table, part, params):
-                yield [_entry(record) for record in listed.records]
+                yield [entry(record) for record in listed.records]
         if len(PARTS[table]) > 1:
             for part in _present(table):
                 for listed in self._along_ids(table, part, {**params, "updated_since": _second(began)}):
-                    yield [_entry(record) for record in listed.records]
+                    yield [entry(record) for record in listed.records]
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
         """Asks for one record of each table that can be asked, until one has something; at most `POLL_COST` tokens."""
@@ -237,6 +238,20 @@ class PipedriveConnector:
         self._http.close()
         self._login_http.close()
 
+    # -- configured fields ---------------------------------------------------------------------------------------------
+
+    def _kept(self, table: str, columns: Sequence[Column]) -> tuple[Column, ...]:
+        chosen = ChosenFields(columns, (self._settings.tables or {}).get(table), ALWAYS)
+        kept = chosen.kept(self._http.where(table), f"{self._keys}.tables.{table}")
+        self._choices[table] = chosen
+        return kept
+
+    def _cut(self, table: str, pages: Iterable[Page]) -> Iterator[Page]:
+        """v2 always answers with whole records: what configuration leaves out is taken out here."""
+        if table not in self._choices:
+            self.schema(table)
+        return self._choices[table].cut(pages)
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _reader(self, table: str) -> ReadSpan:
@@ -251,7 +266,7 @@ class PipedriveConnector:
                     for listed in self._chain(table, part, self._window_params(part, lo, span.hi)):
                         if not listed.records:
                             continue
-                        began, reached = _moment(listed.records[0]), _moment(listed.records[-1])
+                        began, reached = moment(listed.records[0]), moment(listed.records[-1])
                         yield Step(Page(listed.records, listed.read_at), began, reached, last=listed.cursor is None)
                     return
                 except CursorRefused:
@@ -273,11 +288,19 @@ class PipedriveConnector:
         return params
 
     def _along_ids(self, table: str, part: Part, params: dict[str, str] | None = None) -> Iterator[Listed]:
-        """A list by ascending id, page by page. v1 gives all at once."""
+        """A list by ascending id, page by page; from its beginning again, what was read included, where its cursor is refused.
+        v1 gives all at once."""
         if not part.path.startswith("/api/v2/"):
             yield self._api().listed(part.path, {}, table, part.cost)
             return
-        yield from self._chain(table, part, params or {})
+        for begun in range(1, RESTARTS + 1):
+            try:
+                yield from self._chain(table, part, params or {})
+                return
+            except CursorRefused as error:
+                if begun == RESTARTS:
+                    raise
+                log.info("%s; reading the list from its beginning", error)
 
     def _chain(self, table: str, part: Part, params: dict[str, str]) -> Iterator[Listed]:
         cursor: str | None = None
@@ -298,8 +321,10 @@ class PipedriveConnector:
         with self._fields_lock:
             known = self._fields.get(table)
             if known is None or time.monotonic() - known[2] > FIELDS_KEPT_SECONDS:
-                pages = list(self._chain(table, METADATA[table], {}))
-                records = [record for listed in pages for record in listed.records]
+                pages = list(self._along_ids(table, METADATA[table]))
+                # A list that was begun anew holds fields twice.
+                latest = {field(record, "field_code"): record for listed in pages for record in listed.records}
+                records = list(latest.values())
                 fields = [msgspec.json.decode(record) if isinstance(record, bytes) else record for record in records]
                 known = self._fields[table] = (fields, Page(records, pages[0].read_at), time.monotonic())
             return known[0], known[1]
@@ -337,37 +362,8 @@ class PipedriveConnector:
         )
 
 
-class _Stamp(msgspec.Struct):
-    id: int
-    update_time: str | None = None
-
-
-_decode_stamp = msgspec.json.Decoder(_Stamp).decode
-
-
-def _stamp(record: dict[str, Any] | bytes) -> _Stamp:
-    if isinstance(record, bytes):
-        return _decode_stamp(record)
-    return _Stamp(record["id"], record.get("update_time"))
-
-
-def _entry(record: dict[str, Any] | bytes) -> tuple[str, str | None]:
-    stamp = _stamp(record)
-    return str(stamp.id), stamp.update_time
-
-
-def _moment(record: dict[str, Any] | bytes) -> datetime | None:
-    """When a record changed, by its own word."""
-    text = _stamp(record).update_time
-    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
-
-
-def _field(record: dict[str, Any] | bytes, name: str) -> Any:
-    return (msgspec.json.decode(record) if isinstance(record, bytes) else record)[name]
-
-
 def _chosen(page: Page, id_column: str, ids: set[str]) -> Page:
-    return Page([record for record in page.records if str(_field(record, id_column)) in ids], page.read_at)
+    return Page([record for record in page.records if str(field(record, id_column)) in ids], page.read_at)
 
 
 def _present(table: str) -> list[Part]:

@@ -3,9 +3,10 @@
 What belongs here: login, the burst limit, envelopes and refusals. What does not: tables, windows, columns
 (`pipedrive.py`, `pipedrive_columns.py`).
 
-Two refusals look alike: a 429 with `x-ratelimit-remaining: 0` is the burst limit and passes in two seconds; one with
-requests left is the company's daily token budget and stays until midnight, so asking on would only end in the front
-proxy's ban (403, HTML).
+Two refusals look alike: a 429 of the burst limit passes in two seconds; one of the company's daily token budget stays until
+midnight, so asking on would only end in the front proxy's ban (403, HTML). A header that counts the day decides, where there
+is one. No document promises any; without it, requests left in the burst window mean the day's budget, none left (or no word)
+the burst limit, unless every try is refused.
 """
 
 import base64
@@ -35,8 +36,19 @@ UNEXPLAINED_WAIT = 2.0
 """After a 429 that says nothing: what the burst limit would take."""
 
 
+SEVERAL_TRIES = 3
+"""So many refused in a row, each after the wait that its headers ask for, are no burst."""
+
+UNCLEAR_PAUSE = timedelta(hours=1)
+"""Until the next sync, when it is a guess that the day's budget is spent."""
+
+
 class CursorRefused(PermanentError):
-    """The source does not know a cursor any more."""
+    """The source does not take a cursor (any more)."""
+
+
+class _Unclear(TryAgain):
+    """A 429 that looks like the burst limit's, and may be the day's."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +119,10 @@ class Api:
         """One page of a list; `path`: from `/` on, e.g. `/api/v2/deals`.
 
         Raises:
-            CursorRefused: the cursor among `params` is not known any more.
+            CursorRefused: the cursor among `params` is not taken any more.
             SourceError: see `resources.connectors.base`.
         """
-        answer = self._fetch(path, params, table, cost, self._page)
-        if answer is None:
-            raise CursorRefused(f"{self.http.where(table)}: the source does not know its own cursor any more.")
-        return answer
+        return self._fetch(path, params, table, cost, self._page)
 
     def one(self, path: str, table: str | None, cost: float) -> Any:
         """The `data` of an answer that is no list."""
@@ -123,9 +132,11 @@ class Api:
         self, path: str, params: Mapping[str, str], table: str | None, cost: float, parse: Callable[[Response], Any]
     ) -> Any:
         used = ""
+        tries = unclear = 0
 
         def headers() -> dict[str, str]:
-            nonlocal used
+            nonlocal used, tries
+            tries += 1
             credentials = self._credentials()
             if credentials.api_token:
                 return {"x-api-token": credentials.api_token}
@@ -133,18 +144,38 @@ class Api:
             return {"Authorization": f"Bearer {used}"}
 
         def checked(response: Response) -> Any:
+            nonlocal unclear
             if response.status == 401:
                 raise self._unauthorized(response, used)
             if response.status == 200:
                 self._worked = used
-            return parse(response)
+            if response.status == 400 and ("cursor" in params or "cursor:" in _said(response)):
+                # Whatever it says to a cursor: what else the request holds was good for the page before.
+                raise CursorRefused(f"{response.where}: the source refuses its own cursor: {_refusal(response)}")
+            try:
+                return parse(response)
+            except _Unclear:
+                unclear += 1
+                raise
 
         base = self._base()
 
         def ask(limit: RateLimit | None) -> Any:
-            return self.http.fetch(
-                "GET", base + path, parse=checked, table=table, params=params, headers=headers, cost=cost, limit=limit
-            )
+            try:
+                return self.http.fetch(
+                    "GET",
+                    base + path,
+                    parse=checked,
+                    table=table,
+                    params=params,
+                    headers=headers,
+                    cost=cost,
+                    limit=limit,
+                )
+            except TransientError as error:
+                if SEVERAL_TRIES <= tries == unclear:
+                    raise _spent(f"{error} The day's budget may be spent.", datetime.now(UTC) + UNCLEAR_PAUSE) from None
+                raise
 
         if not self._named:
             with self._first:  # goes alone, because its answer says how many may go together
@@ -204,10 +235,7 @@ class Api:
 
     # -- what an answer means ----------------------------------------------------------------------------------------
 
-    def _page(self, response: Response) -> Listed | None:
-        """A page; None if its cursor is refused."""
-        if response.status == 400 and "cursor:" in _said(response):
-            return None
+    def _page(self, response: Response) -> Listed:
         self._check(response)
         try:
             envelope = _decode_envelope(response.body)
@@ -278,21 +306,35 @@ class Api:
         return TryAgain("the access token is not valid any more")
 
     def _too_many(self, response: Response, said: str) -> Exception:
+        day = _left_of_the_day(response.headers)
         remaining = response.headers.get("x-ratelimit-remaining")
-        if remaining is None or remaining.strip() == "0":
-            wait = _number(response.headers.get("x-ratelimit-reset")) or retry_after(response.headers)
-            return TryAgain(said, UNEXPLAINED_WAIT if wait is None else wait)
-        # Of which timezone's midnight the vendor does not say; if it is another's, asking then is refused once more.
-        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-        return BudgetSpent(
-            f"{response.where}: the company's daily token budget at Pipedrive is spent ({said})",
-            datetime.combine(tomorrow, time_of_day.min, tzinfo=UTC),
-        )
+        if day == 0 or (day is None and remaining is not None and remaining.strip() != "0"):
+            return _spent(f"{response.where}: the company's daily token budget at Pipedrive is spent ({said})")
+        wait = _number(response.headers.get("x-ratelimit-reset")) or retry_after(response.headers)
+        return (_Unclear if day is None else TryAgain)(said, UNEXPLAINED_WAIT if wait is None else wait)
 
     def _learn(self, headers: Mapping[str, str]) -> None:
         """The burst limit that the server names is the one that counts."""
         limit = _number(headers.get("x-ratelimit-limit"))
         self._named = int(limit) if limit and limit >= 1 else self._named or self._burst
+
+
+def _spent(message: str, latest: datetime | None = None) -> BudgetSpent:
+    """Asking goes on at midnight, or at `latest`. Of which timezone's midnight the vendor does not say; if it is another's,
+    asking then is refused once more."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    midnight = datetime.combine(tomorrow, time_of_day.min, tzinfo=UTC)
+    return BudgetSpent(message, min(midnight, latest or midnight))
+
+
+def _left_of_the_day(headers: Mapping[str, str]) -> float | None:
+    """What a header such as `x-daily-ratelimit-token-remaining` or `x-daily-requests-left` says; None without one."""
+    counts = [
+        _number(value)
+        for name, value in headers.items()
+        if name.lower().startswith("x-daily-") and name.lower().endswith(("-remaining", "-left"))
+    ]
+    return min((max(0.0, count) for count in counts if count is not None), default=None)
 
 
 def _number(text: str | None) -> float | None:

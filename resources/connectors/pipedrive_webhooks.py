@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from resources.connectors.base import Change
-from resources.connectors.webhooks import read_json, require_token
+from resources.connectors.webhooks import numeric_id, read_json, require_token
 
 TABLES = {
     "deal": "deals", "person": "persons", "organization": "organizations", "activity": "activities", "product": "products",
@@ -34,4 +34,4 @@ def webhook(secret: str, headers: Mapping[str, str], body: bytes) -> list[Change
     ids = [record_id, previous.get("id") if isinstance(previous, dict) else None]
     if not any(ids):
         raise ValueError("no id in the message")
-    return list(dict.fromkeys(Change(table, str(record_id)) for record_id in ids if record_id))
+    return list(dict.fromkeys(Change(table, numeric_id(record_id)) for record_id in ids if record_id))

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -68,3 +69,15 @@ def read_json(body: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ValueError("the body is not a JSON object")
     return message
+
+
+def numeric_id(value: object) -> str:
+    """A record's id as text.
+
+    Raises:
+        ValueError: it is no number of at most 20 digits; it would go on into addresses of the source's.
+    """
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,20}", text):
+        raise ValueError("the id in the message is not a number")
+    return text

@@ -168,9 +168,10 @@ class ZendeskConnector:
         try:
             left, self._choices[table] = chosen(list(columns.values()), options, always - {"fields"})
         except KeyError as error:
-            named = "; ".join(_with_close_matches(name, columns) for name in error.args[0])
+            option, unknown = error.args
+            named = "; ".join(_with_close_matches(name, columns) for name in unknown)
             raise PermanentError(
-                f"{self._http.where(table)}: {self._keys}.tables.{table}.include names columns that are not there: {named}"
+                f"{self._http.where(table)}: {self._keys}.tables.{table}.{option} names columns that are not there: {named}"
             ) from None
         return TableSchema(
             table, table, tuple(left), "id", modified, deleted=deleted, whole=table in WHOLE,
@@ -185,9 +186,11 @@ class ZendeskConnector:
             pages = self._from_cursor(table, window)
         else:
             pages = self._from_time(table, window)
+        # Of a part of the past the cursor would lie before the one that is stored.
+        goes_on = window.cursor is not None or window.lo is None or window.hi is None
         for answer in pages:
             records, beyond = before(answer.records, None if table in WHOLE else window.hi, answer.by_time)
-            cursor = answer.after_cursor if table in BY_CURSOR and not beyond else None
+            cursor = answer.after_cursor if table in BY_CURSOR and goes_on and not beyond else None
             yield self._page(table, answer, records, cursor)
             if beyond:
                 return

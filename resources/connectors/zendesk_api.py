@@ -15,7 +15,7 @@ import msgspec
 from resources.connectors import json_text
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError
 from resources.http import HttpClient, Response
-from resources.http_session import TryAgain, retry_after
+from resources.http_session import TryAgain, may_pass, retry_after
 
 MINUTE = 60.0
 """Zendesk counts requests by the minute."""
@@ -127,7 +127,7 @@ class Api:
         status, said = response.status, self._said(response)
         if status == 429:
             return TryAgain(said, _pause(response.headers, export))
-        if status in (409, 500, 502, 503, 504):
+        if status == 409 or may_pass(status):
             return TryAgain(said, retry_after(response.headers))
         page = "html" in response.headers.get("Content-Type", "") and bool(response.body.strip())
         if page and status >= 400:

@@ -187,15 +187,16 @@ def chosen(
         always: names that are kept whatever it says. Custom fields go by their readable names, all of them by `custom_fields`.
 
     Raises:
-        KeyError: `include` names what is not there; its argument is the list of names.
+        KeyError: configuration names what is not there; its arguments are the option (`include`) and the list of names.
     """
     if options is None or (options.include is None and not options.exclude):
         return columns, None
     custom = {column.name: int(column.path[1].removeprefix("id=")) for column in columns if column.path}
     names = {column.name for column in columns}
     include, exclude = _widened(options.include, custom), _widened(options.exclude, custom) or set()
-    if unknown := sorted((include or set()) - names - {"custom_fields"}):
-        raise KeyError(unknown)
+    for option, given in (("include", include or set()), ("exclude", exclude)):
+        if unknown := sorted(given - names - {"custom_fields"}):
+            raise KeyError(option, unknown)
     wanted = ((names if include is None else include) - exclude) | set(always)
     without = frozenset(number for name, number in custom.items() if name not in wanted)
     all_gone = {"custom_fields", "fields"} if custom and len(without) == len(custom) else set()

@@ -9,9 +9,11 @@ import re
 from collections.abc import Mapping
 
 from resources.connectors.base import Change
-from resources.connectors.webhooks import read_json, require_signature
+from resources.connectors.webhooks import numeric_id, read_json, require_signature
 
-TABLES = {"ticket": "tickets", "user": "users", "organization": "organizations", "group": "groups"}
+TABLES = {
+    "ticket": "tickets", "messaging_ticket": "tickets", "user": "users", "organization": "organizations", "group": "groups",
+}  # fmt: skip
 """Zendesk's word in `zen:event-type:ticket.created` -> our table."""
 _EVENT = re.compile(r"zen:event-type:(\w+)\.\w+")
 
@@ -28,9 +30,11 @@ def webhook(secret: str, headers: Mapping[str, str], body: bytes) -> list[Change
     else:
         table, record_id = message.get("table"), message.get("id")
         if not isinstance(table, str) or table not in TABLES.values():
-            raise ValueError(f"neither an event of Zendesk's nor a `table` out of {', '.join(TABLES.values())}")
+            raise ValueError(
+                f"neither an event of Zendesk's nor a `table` out of {', '.join(dict.fromkeys(TABLES.values()))}"
+            )
     if table is None:
         return []
     if not record_id:
         raise ValueError("no id in the message")
-    return [Change(table, str(record_id))]
+    return [Change(table, numeric_id(record_id))]

@@ -60,6 +60,8 @@ PASSING = {
     "502": Answer(502),
     "503 with date": Answer(503, headers={"Retry-After": format_datetime(datetime.now(UTC), usegmt=True)}),
     "504": Answer(504),
+    "520 of Cloudflare": Answer(520, body=b"<html>"),
+    "530 of Cloudflare": Answer(530, body=b"error code: 1033"),
 }
 
 
@@ -84,7 +86,7 @@ def test_a_failure_that_stays_ends_after_the_last_try(kind: str) -> None:
     assert "next sync" in message
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 422, 501, 999])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 422, 501, 505, 999])
 def test_a_refusal_is_not_tried_again(status: int) -> None:
     with serving([Answer(status)]) as server, pytest.raises(PermanentError, match=f"HTTP {status}"):
         ask(client(), server)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from resources.connectors.base import Window
+from resources.connectors.base import PermanentError, Window
 from resources.connectors.pipedrive import PipedriveSource
 from resources.connectors.pipedrive_api import Api
 from resources.connectors.pipedrive_columns import columns_of, readable
@@ -320,6 +320,33 @@ def test_a_standard_field_that_is_new_is_shown(still: Account) -> None:
 def test_only_the_chosen_fields_become_columns(still: Account) -> None:
     schema = still.connect(tables={"deals": {"include": ["title", "seats"]}}).schema("deals")
     assert {column.name for column in schema.columns} == {"id", "update_time", "is_deleted", "title", "seats"}
+
+
+def test_what_is_left_out_is_not_in_the_raw_record_either(still: Account) -> None:
+    tables = {"deals": {"exclude": ["title", "seats", "is_deleted"]}, "users": {"include": ["name"]}}
+    connector = still.connect(tables=tables)
+    assert not {"title", "seats"} & {column.name for column in connector.schema("deals").columns}
+    fields = still.truth("deal_fields").values()
+    code = next(row["field_code"] for row in fields if row["field_name"] == "Seats")
+    wanted = still.truth("deals", deleted=True)
+    for record in wanted.values():
+        del record["title"], record["custom_fields"][code]
+    assert {row["id"]: row for row in read(connector, "deals")} == wanted
+    users = still.truth("users", deleted=True).items()
+    left = {"id", "name", "modified", "is_deleted"}
+    assert {row["id"]: row for row in read(connector, "users")} == {
+        number: {name: value for name, value in user.items() if name in left} for number, user in users
+    }
+    [one] = records(still.connect(tables=tables).by_ids(connector.schema("deals"), ["3"]))
+    assert "title" not in one
+
+
+@pytest.mark.parametrize("kind", ["include", "exclude"])
+@pytest.mark.parametrize("table", ["deals", "deal_fields"])
+def test_a_chosen_field_that_is_not_there_is_named(still: Account, table: str, kind: str) -> None:
+    name = {"deals": "titel", "deal_fields": "optoins"}[table]
+    with pytest.raises(PermanentError, match=rf"skyfit\.sources\.pipedrive\.tables\.{table}.*{name}.*did you mean"):
+        still.connect(tables={table: {kind: [name]}}).schema(table)
 
 
 # -- logging in --------------------------------------------------------------------------------------------------------

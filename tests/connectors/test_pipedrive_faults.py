@@ -1,6 +1,7 @@
 """What goes wrong at Pipedrive: nothing is lost, nothing comes twice into the lake, and the message says where and what to do."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from resources.connectors.base import (
 from resources.connectors.pipedrive import PipedriveConnector, PipedriveSource
 from resources.http import HttpClient, RetryPolicy
 from tests.connectors.pipedrive_account import NAME, TENANT, Account, Captured, account, read, records
-from tests.connectors.scripted_server import Answer, serving
+from tests.connectors.scripted_server import Answer, ScriptedServer, serving
 
 PLACE = "tenant skyfit, source pipedrive, table deals"
 LIST = {"database": TENANT, "model": "deals", "method": "list"}
@@ -100,10 +101,31 @@ def test_a_cursor_that_expires_within_an_import_of_one_second_goes_on(still: Acc
     complete(still, max_in_flight=1, page_size=20)
 
 
+@pytest.mark.parametrize("table", ["products", "deal_fields"])
+def test_a_list_without_times_is_begun_anew_where_its_cursor_is_refused(still: Account, table: str) -> None:
+    still.sandbox.fault("expired", database=TENANT, model=table, method="list", after=1, times=1)
+    connector = still.connect(page_size=10)
+    key = "field_code" if table == "deal_fields" else "id"
+    rows = read(connector, table)
+    assert {row[key] for row in rows} == set(still.truth(table))
+    assert sum(rule["struck"] for rule in still.sandbox.faults()) == 1
+    assert len(rows) == len(still.truth(table)) + (10 if table == "products" else 0)
+
+
+def test_an_inventory_goes_on_where_a_cursor_is_refused(still: Account) -> None:
+    still.sandbox.fault("expired", **LIST, after=2, times=1)
+    connector = still.connect(max_in_flight=1)
+    ids = {record_id for page in connector.inventory(connector.schema("deals")) for record_id, _ in page}
+    assert ids == {str(number) for number in still.truth("deals")}
+
+
 def test_a_source_that_refuses_every_cursor_fails_instead_of_asking_for_ever(still: Account) -> None:
     still.sandbox.fault("expired", **LIST, after=1, times=None)
     with pytest.raises(PermanentError, match="cursor"):
         read(still.connect(max_in_flight=1, page_size=20), "deals")
+    still.sandbox.fault("expired", database=TENANT, model="deal_fields", after=1, times=None)
+    with pytest.raises(PermanentError, match="cursor"):
+        read(still.connect(page_size=10), "deal_fields")
 
 
 def test_a_page_that_the_server_repeats_is_passed_over(still: Account) -> None:
@@ -139,7 +161,7 @@ def test_a_fresh_access_token_that_is_refused_is_no_reason_to_go_on(still: Accou
         ({"kind": "401"}, PermanentError, "unauthorized access"), ({"kind": "403"}, TransientError, "front proxy bans"),
         ({"kind": "403", "style": "scope"}, NotPermitted, "Scope and URL mismatch"),
         ({"kind": "html"}, TransientError, "no JSON of its kind"), ({"kind": "503"}, TransientError, "503"),
-        ({"kind": "429"}, TransientError, "Request over limit"),
+        ({"kind": "429"}, BudgetSpent, "Request over limit"),
         ({"kind": "429", "style": "budget"}, BudgetSpent, "daily token budget at Pipedrive is spent"),
     ],
     ids=str,
@@ -242,6 +264,75 @@ def test_the_vendors_spent_budget_stops_the_sync_at_once_and_the_rest_follows(st
     still.limit(daily_tokens=0, burst=1000)
     captured.sync("deals")
     assert len(captured.raw("deals")) == len(still.truth("deals"))
+
+
+STAGES = b'{"success":true,"data":[{"id":1}]}'
+
+
+@contextmanager
+def scripted(*answers: Answer) -> Iterator[tuple[PipedriveConnector, ScriptedServer, list[float]]]:
+    """A connector with four tries, the server that answers it so, and the connector's waits."""
+    waited: list[float] = []
+    with serving(list(answers)) as server:
+        http = HttpClient(TENANT, NAME, retry=RetryPolicy(tries=4), sleep=waited.append, jitter=lambda: 0.0)
+        options = PipedriveSource.model_validate({"url": server.url, "api_token": "x", "max_in_flight": 1})
+        yield PipedriveConnector(NAME, options, TENANT, http), server, waited
+
+
+def too_many(**headers: str) -> Answer:
+    return Answer(429, b'{"error":"too many"}', {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@pytest.mark.parametrize("name", ["x-daily-ratelimit-token-remaining", "X-Daily-Requests-Left"])
+def test_a_header_that_counts_the_day_decides_what_a_429_is(name: str) -> None:
+    spent = too_many(x_ratelimit_remaining="0", **{name: "0"})
+    with scripted(spent) as (connector, server, _), pytest.raises(BudgetSpent, match="daily token budget"):
+        read(connector, "stages")
+    assert len(server.asked) == 1
+    burst = too_many(x_ratelimit_remaining="7", x_ratelimit_reset="2", **{name: "900"})
+    with scripted(burst, Answer(body=STAGES)) as (connector, server, waited):
+        assert [row["id"] for row in read(connector, "stages")] == [1]
+    assert (len(server.asked), max(waited)) == (2, 2.0)
+    with scripted(burst) as (connector, _, _), pytest.raises(TransientError):
+        read(connector, "stages")
+
+
+@pytest.mark.parametrize("headers", [{}, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "2"}])
+def test_a_429_that_no_wait_ends_is_a_spent_budget(headers: dict[str, str]) -> None:
+    with scripted(too_many(**headers)) as (connector, server, waited), pytest.raises(BudgetSpent) as spent:
+        read(connector, "stages")
+    assert (len(server.asked), max(waited)) == (4, 2.0)
+    assert datetime.now(UTC) < spent.value.resumes_at <= datetime.now(UTC) + timedelta(hours=1)
+    broken = [Answer(503), *[too_many(**headers)] * 3]
+    with scripted(*broken) as (connector, _, _), pytest.raises(TransientError):
+        read(connector, "stages")
+
+
+def test_a_429_that_stays_in_the_middle_keeps_what_was_read_and_the_rest_follows(
+    still: Account, tmp_path: Path
+) -> None:
+    captured = Captured(tmp_path, still, max_in_flight=2)
+    still.sandbox.fault("429", **LIST, after=4, times=None)
+    outcome = captured.sync("deals")["deals"]
+    assert not outcome.failed
+    assert outcome.resumes_at is not None
+    assert 0 < len(captured.raw("deals")) < len(still.truth("deals"))
+    still.sandbox.clear_faults()
+    captured.sync("deals")
+    assert len(captured.raw("deals")) == len(still.truth("deals"))
+
+
+@pytest.mark.parametrize("words", ["Bad request", "pagination token has expired"])
+def test_a_400_to_a_cursor_is_about_the_cursor_whatever_it_says(words: str) -> None:
+    page = Answer(
+        body=b'{"data":[{"id":1,"update_time":"2026-01-01T00:00:00Z"}],"additional_data":{"next_cursor":"c"}}'
+    )
+    last = Answer(body=b'{"data":[{"id":2,"update_time":"2026-01-02T00:00:00Z"}]}')
+    bad = Answer(400, f'{{"success":false,"error":"{words}"}}'.encode())
+    with scripted(Answer(body=b'{"data":[]}'), page, bad, last) as (connector, server, _):
+        assert [row["id"] for row in read(connector, "persons")] == [1, 2]
+    assert "2026-01-01" in server.asked[-1].path
+    assert "cursor" not in server.asked[-1].path
 
 
 # -- values ------------------------------------------------------------------------------------------------------------

@@ -70,7 +70,22 @@ def test_zendesk_tells_of_a_record_by_events_and_by_triggers() -> None:
         Change("tickets", "35436")
     ]
     assert zendesk({"type": "zen:event-type:article.published", "detail": {"id": "1"}}) == []
+    assert zendesk({"type": "zen:event-type:messaging_ticket.message_added", "detail": {"id": "35436"}}) == [
+        Change("tickets", "35436")
+    ]
     assert zendesk({"table": "tickets", "id": 77}) == [Change("tickets", "77")]
+
+
+@pytest.mark.parametrize("number", [{"a": 1}, ["5"], "#17", "17\x00", "17\n", "-5", "1,2", "٣", True, 1.5, "9" * 21])
+def test_an_id_that_is_no_number_is_an_error(number: Any) -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        pipedrive({"object": "deal", "id": number})
+    with pytest.raises(ValueError, match="not a number"):
+        pipedrive({"object": "deal", "id": 5}, previous={"id": number})
+    with pytest.raises(ValueError, match="not a number"):
+        zendesk({"table": "tickets", "id": number})
+    with pytest.raises(ValueError, match="not a number"):
+        zendesk({"type": "zen:event-type:ticket.created", "detail": {"id": number}})
 
 
 def test_eventbridge_tells_of_an_opportunity_and_of_an_invitation() -> None:

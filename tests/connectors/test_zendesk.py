@@ -124,6 +124,26 @@ def test_a_past_day_stops_at_its_end_and_today_reads_the_rest(lake: ZendeskLake,
     lake.assert_is_source(*EXPORTED)
 
 
+def test_a_part_of_the_past_gives_no_cursor_that_would_replace_the_newer_one(
+    lake: ZendeskLake, sandbox: Sandbox
+) -> None:
+    now = datetime.fromisoformat(sandbox.health()["now"])
+    lo, hi = now - timedelta(days=3000), now - timedelta(days=2)
+    connector = lake.connector(page_size=100)
+    schema = connector.schema("tickets")
+
+    def cursors(window: Window) -> list[str]:
+        pages = list(connector.changes(schema, window))
+        assert sum(len(page.records) for page in pages) > 200
+        return [page.cursor for page in pages if page.cursor]
+
+    assert cursors(Window(lo, hi)) == []
+    first = cursors(Window(None, hi))
+    assert first
+    assert cursors(Window(lo, None))
+    assert cursors(Window(lo, hi, first[0]))
+
+
 def test_reading_everything_again_writes_nothing(lake: ZendeskLake) -> None:
     lake.capture(*TABLES)
     outcomes = lake.capture(*TABLES, full=True)
@@ -368,6 +388,10 @@ def test_include_and_exclude_leave_columns_and_values_out(lake: ZendeskLake) -> 
     outcome = lake.capture("tickets", tables={"tickets": {"include": ["subjekt"]}})["tickets"]
     assert outcome.status == "failed"
     assert "subjekt (did you mean subject or" in outcome.message
+    outcome = lake.capture("users", tables={"users": {"exclude": ["e-mail"]}})["users"]
+    assert outcome.status == "failed"
+    assert "tenants.skyfit.sources.zendesk.tables.users.exclude names" in outcome.message
+    assert "e-mail (did you mean email" in outcome.message
 
 
 # -- what is asked -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from resources.connectors.zendesk_api import Api, Login
+from resources.http import HttpClient
 from sandbox.server import Sandbox, running
+from tests.connectors.scripted_server import Answer, serving
 from tests.connectors.zendesk_lake import TABLES, ZendeskLake, later, limit
 
 OTHERS = ("groups",)
@@ -198,6 +201,15 @@ def test_without_a_good_cursor_an_export_goes_from_second_to_second_and_fails_wh
     outcome = lake.capture("tickets", full=True)["tickets"]
     assert (outcome.status, outcome.retry) == ("failed", True)
     assert "refuses the cursors that it gives" in outcome.message
+
+
+@pytest.mark.parametrize("status", [520, 524, 530])
+def test_cloudflares_own_pages_pass(status: int) -> None:
+    page = Answer(status, b"<html>web server is returning an unknown error</html>", {"Content-Type": "text/html"})
+    with serving([page, Answer(body=b'{"user": {"id": 1}}')]) as server:
+        http = HttpClient("skyfit", "zendesk", sleep=lambda _: None)
+        assert Api(http, server.url, Login.with_oauth_token("x"), 10).value("users/me") == {"user": {"id": 1}}
+    assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
