@@ -8,6 +8,7 @@ import psutil
 import pytest
 import requests
 
+from lake_config import source_types
 from tests.ui.started import LakeUp, lake_up, processes_of
 
 ONE_TABLE = {"northwind": {"tables": ["crm_lead", "crm_stage", "crm_team", "res_users"]}}
@@ -33,7 +34,8 @@ def test_it_starts_everything_and_ctrl_c_stops_everything(starting: LakeUp) -> N
     assert repository["location"]["name"] == "revlake"
     on = {item["name"]: item["scheduleState"]["status"] for item in repository["schedules"]}
     on |= {item["name"]: item["sensorState"]["status"] for item in repository["sensors"]}
-    assert on == dict.fromkeys(["daily_sync", "weekly_sweep", "odoo_changes", "retry_failed_sources"], "RUNNING")
+    names = ["daily_sync", "weekly_sweep", "webhook_changes", "retry_failed_sources"]
+    assert on == dict.fromkeys([*names, *(f"{kind}_changes" for kind in source_types())], "RUNNING")
 
     first_load = starting.runs(revlake__tenant="northwind")
     assert [run["status"] for run in first_load] == ["SUCCESS", "SUCCESS"], "the first load shows in the UI"
