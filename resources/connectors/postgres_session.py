@@ -44,6 +44,7 @@ _KINDS: dict[str, tuple[type[SourceError], str]] = {
     "42703": (TransientError, "a column went while it was read"),
     "53300": (TransientError, "the server has no connection left for this user"),
     "40001": (TransientError, "a standby cancelled the statement to keep up with its primary"),
+    "22023": (PermanentError, "a setting that the server does not know: `timezone`, perhaps"),
     "22P02": (PermanentError, "an id does not fit the key's type"),
 }  # fmt: skip
 _REFUSALS = (
