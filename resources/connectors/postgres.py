@@ -43,11 +43,13 @@ IDS_A_STATEMENT = 5_000
 IDS_A_BATCH = 20_000
 
 NOW_SQL = """
-    SELECT now() - coalesce((SELECT clock_timestamp() - min(xact_start) FROM pg_stat_activity
+    SELECT CASE WHEN pg_is_in_recovery() THEN least(now(), pg_last_xact_replay_timestamp()) ELSE now() END
+           - coalesce((SELECT clock_timestamp() - min(xact_start) FROM pg_stat_activity
                              WHERE backend_xid IS NOT NULL AND datname = current_database()), interval '0')
 """
 """The server's time, or, where this user may see it (`pg_read_all_stats`), when the oldest transaction that has written and not
-committed began: what it stamped is older than now."""
+committed began: what it stamped is older than now. Of a standby the time up to which it has replayed its primary: its own clock
+runs on while it lags."""
 
 ZONE_SQL = "SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'"
 """What this session's zone was before it was set to UTC."""

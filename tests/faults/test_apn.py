@@ -201,6 +201,25 @@ def test_one_that_commits_later_than_the_overlap_is_found_where_the_user_may_see
         sql(sandbox, "REVOKE pg_read_all_stats FROM reader")
 
 
+def test_a_standby_is_as_late_as_what_it_has_replayed(sandbox: Sandbox, port: int) -> None:
+    """INVENTED: a standby played by functions that hide Postgres's own."""
+    source = connector(port)
+
+    def standby(replayed: str) -> None:
+        create = "CREATE OR REPLACE FUNCTION clock.{} RETURNS {} LANGUAGE sql STABLE AS $$SELECT {}$$"
+        sql(sandbox, create.format("pg_is_in_recovery()", "boolean", "true"))
+        sql(sandbox, create.format("pg_last_xact_replay_timestamp()", "timestamptz", replayed))
+
+    try:
+        standby("timestamptz '2026-01-05 12:00Z'")
+        assert source.server_time() == datetime(2026, 1, 5, 12, tzinfo=UTC)
+        for unknown in ("now() + interval '1 day'", "NULL::timestamptz"):
+            standby(unknown)
+            assert abs(source.server_time() - datetime.now(UTC)) < timedelta(seconds=5)
+    finally:
+        sql(sandbox, "DROP FUNCTION clock.pg_is_in_recovery(), clock.pg_last_xact_replay_timestamp()")
+
+
 def test_a_clock_five_minutes_off_loses_nothing(sandbox: Sandbox, lake: SyncedLake) -> None:
     for wrong_by in (300, -300):
         sandbox._call("POST", "apn/podium/clock", {"ahead_seconds": wrong_by})
