@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql as psycopg_sql
 
 from resources.connectors import postgres, postgres_session
 from resources.connectors.apn import TABLES
@@ -101,13 +102,36 @@ def test_a_server_without_a_free_connection_is_tried_again(sandbox: Sandbox, por
         sql(sandbox, "ALTER ROLE reader CONNECTION LIMIT -1")
 
 
-def test_what_sends_nothing_for_long_counts_as_lost(sandbox: Sandbox, port: int) -> None:
-    source = connector(port, timeout_seconds=0.3, lock_timeout_seconds=30)
-    schema = source.schema("users")
+@pytest.fixture
+def slow(sandbox: Sandbox) -> Iterator[str]:
+    """Rows that come one by one, the first and the last after long; each fills the server's buffer."""
+    sql(
+        sandbox,
+        """CREATE VIEW apn.slow AS SELECT i AS id, repeat('x', 9000) AS note FROM generate_series(1, 9) AS i
+        WHERE pg_sleep(CASE i WHEN 1 THEN 0.7 WHEN 9 THEN 2 ELSE 0.1 END)::text = ''; GRANT SELECT ON apn.slow TO reader""",
+    )
+    yield "slow"
+    sql(sandbox, "DROP VIEW apn.slow")
+
+
+def test_a_server_that_works_slowly_is_waited_for(port: int, slow: str) -> None:
+    source = connector(port, timeout_seconds=0.5, tables={slow: {"key": ["id"]}})
+    statement = psycopg_sql.SQL("COPY (SELECT * FROM apn.slow LIMIT 8) TO STDOUT").format()
+    assert len([row for rows in source._sessions.copied(statement, slow) for row in rows]) == 8
+    with pytest.raises(TransientError, match=r"table slow: the server sent nothing for"):
+        list(source._sessions.copied(psycopg_sql.SQL("COPY (SELECT * FROM apn.slow) TO STDOUT").format(), slow))
+
+
+def test_what_sends_no_row_at_all_counts_as_lost(sandbox: Sandbox, port: int) -> None:
+    source = connector(port, lock_timeout_seconds=30)
+    statement = psycopg_sql.SQL("COPY apn.users TO STDOUT").format()
     sql(sandbox, "LOCK TABLE apn.users IN ACCESS EXCLUSIVE MODE", hold_seconds=60)
     try:
-        with pytest.raises(TransientError, match=r"table users: the server sent nothing for"):
-            list(source.changes(schema, Window()))
+        with (
+            pytest.raises(TransientError, match=r"table users: the server sent nothing for"),
+            source._sessions.statement() as connection,
+        ):
+            list(postgres_session._streamed(connection, statement, 0.3, 20, "table users"))
     finally:
         sandbox._call("POST", "apn/podium/commit", {})
 
