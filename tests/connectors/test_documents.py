@@ -9,6 +9,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from resources.connectors import documents
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, TransientError
 from resources.connectors.document_text import format_of, text_of
 from resources.connectors.documents import DocumentsConnector, DocumentsSource
@@ -106,6 +107,57 @@ def test_a_file_that_was_only_touched_is_no_change(sandbox: stand_in.DocumentsSo
     os.utime(touched)
     outcome = capture(lake)
     assert (outcome.status, outcome.rows_read) == ("unchanged", 1)
+    again = capture(lake)
+    assert (again.status, again.rows_read) == ("unchanged", 0)
+    touched.write_bytes(touched.read_bytes() + b"%")
+    assert capture(lake).rows_written == 1
+    assert capture(lake, full=True).rows_read == 28
+
+
+def test_a_file_that_changed_under_the_same_time_is_read(sandbox: stand_in.DocumentsSource, lake: SyncedLake) -> None:
+    capture(lake)
+    written = sandbox.folder / "products" / "aws-resale.pdf"
+    before = written.stat()
+    written.write_bytes(written.read_bytes() + b"%")
+    os.utime(written, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert capture(lake).rows_written == 1
+    assert capture(lake).rows_read == 0
+
+
+def test_a_file_that_was_gone_and_comes_back_is_read(sandbox: stand_in.DocumentsSource, lake: SyncedLake) -> None:
+    capture(lake)
+    file = sandbox.folder / "products" / "aws-resale.pdf"
+    file.rename(sandbox.folder / "products" / "aws-resale.bak")
+    assert capture(lake).rows_deleted == 1
+    (sandbox.folder / "products" / "aws-resale.bak").rename(file)
+    assert capture(lake).rows_written == 1
+
+
+def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    (folder / "good.md").write_text("# Good")
+    (folder / os.fsdecode(b"caf\xe9.md")).write_text("# Coffee")
+    lake = SyncedLake(
+        write_config(tmp_path / "lake", {"podium": {"documents": {"type": "documents", "folder": str(folder)}}})
+    )
+    assert capture(lake).rows_written == 2
+    rows = lake.query("SELECT path, title FROM raw.documents_documents ORDER BY path")
+    assert rows == [("caf\\xe9.md", "Coffee"), ("good.md", "Good")]
+    assert capture(lake).rows_read == 0
+    (folder / os.fsdecode(b"caf\xe9.md")).unlink()
+    assert capture(lake).rows_deleted == 1
+
+
+def test_a_page_is_bounded_by_its_bytes(sandbox: stand_in.DocumentsSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = connector(str(sandbox.folder))
+    ids = sorted(records(source))
+    schema = source.schema("documents")
+    assert [len(page.records) for page in source.by_ids(schema, ids)] == [28]
+    monkeypatch.setattr(documents, "BYTES_A_PAGE", 1)
+    pages: list[Any] = list(source.by_ids(schema, ids))
+    assert [record["path"] for page in pages for record in page.records] == ids
+    assert max(sum(bool(record["text"]) for record in page.records) for page in pages) == 1
 
 
 def test_a_mass_of_files_gone_waits_for_a_confirmation(sandbox: stand_in.DocumentsSource, lake: SyncedLake) -> None:
