@@ -30,6 +30,7 @@ from resources.connectors.base import (
     NotPermitted,
     Page,
     PermanentError,
+    SourceError,
     TableSchema,
     TransientError,
     Window,
@@ -326,6 +327,26 @@ class _Told:
             raise TransientError(f"{self._where}: the store does not answer: {error.strerror or error}") from None
         if isinstance(error, ImportError | ValueError):
             raise PermanentError(f"{self._where}: {error}") from None
+        if isinstance(error, Exception) and type(error).__module__.partition(".")[0] in (
+            "botocore",
+            "aiobotocore",
+            "aiohttp",
+        ):
+            raise self._of_a_bucket(error) from None
+
+    def _of_a_bucket(self, error: Exception) -> SourceError:
+        """What s3fs passes on as it comes: errors before there is an answer."""
+        from botocore import exceptions as boto  # only now: it takes long to load, and most folders need none of it
+
+        if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
+            return PermanentError(
+                f"{self._where}: {error}: the credentials of an object store come from the environment, such as"
+                " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            )
+        passing = isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.CredentialRetrievalError)
+        if passing or not isinstance(error, boto.BotoCoreError | boto.ClientError):
+            return TransientError(f"{self._where}: the store does not answer: {error}")
+        return PermanentError(f"{self._where}: {error}")
 
 
 def _escaped(name: str) -> str:

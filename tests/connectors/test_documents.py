@@ -6,8 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import fsspec
 import pytest
+from botocore import exceptions as boto
 
 from resources.connectors import documents
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, TransientError
@@ -215,7 +217,7 @@ class Failing:
     def __init__(self, folder: Path) -> None:
         self.local = fsspec.filesystem("file")
         self.folder = folder
-        self.errors: dict[str, OSError] = {}
+        self.errors: dict[str, Exception] = {}
 
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any, **options: Any) -> Any:
@@ -246,6 +248,40 @@ def test_a_store_that_does_not_answer_fails_the_table_and_loses_nothing(
     store.errors = {"find": PermissionError(13, "Access Denied")}
     with pytest.raises(NotPermitted, match="Access Denied"):
         source.check()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (boto.NoCredentialsError(), PermanentError, "Unable to locate credentials.*AWS_ACCESS_KEY_ID"),
+        (
+            boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+            PermanentError,
+            "AWS_SECRET_ACCESS_KEY",
+        ),
+        (boto.ProfileNotFound(profile="acme"), PermanentError, "acme"),
+        (boto.EndpointConnectionError(endpoint_url="https://s3.test"), TransientError, "does not answer.*s3.test"),
+        (boto.ReadTimeoutError(endpoint_url="https://s3.test"), TransientError, "does not answer"),
+        (aiohttp.ClientPayloadError("cut"), TransientError, "does not answer: cut"),
+    ],
+)
+def test_what_a_bucket_s_client_says_is_told(
+    failing: tuple[Failing, DocumentsConnector], error: Exception, kind: type[Exception], text: str
+) -> None:
+    store, source = failing
+    for call in ("find", "cat_file", "isdir"):
+        store.errors = {call: error}
+        with pytest.raises(kind, match=f"source documents, table documents: .*{text}"):
+            records(source)
+
+
+def test_a_bucket_without_credentials_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(PermanentError, match="Unable to locate credentials"):
+        connector("s3://no-such-shelf/docs").check()
 
 
 def test_a_file_that_may_not_be_read_or_is_too_large_is_recorded(failing: tuple[Failing, DocumentsConnector]) -> None:
