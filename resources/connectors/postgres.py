@@ -30,7 +30,7 @@ from resources.connectors.base import (
     configured,
 )
 from resources.connectors.postgres_catalog import PgTable, columns_of, find_table, key_of, modified_of
-from resources.connectors.postgres_copy import RowEncoder, key_ids, source
+from resources.connectors.postgres_copy import RowEncoder, changed, key_ids, moment, source
 from resources.connectors.postgres_session import Login, Sessions, wait_after, with_retries
 from resources.pacing import Pace
 
@@ -43,11 +43,16 @@ IDS_A_STATEMENT = 5_000
 IDS_A_BATCH = 20_000
 
 NOW_SQL = """
-    SELECT now() - coalesce((SELECT clock_timestamp() - min(xact_start) FROM pg_stat_activity
+    SELECT CASE WHEN pg_is_in_recovery() THEN least(now(), pg_last_xact_replay_timestamp()) ELSE now() END
+           - coalesce((SELECT clock_timestamp() - min(xact_start) FROM pg_stat_activity
                              WHERE backend_xid IS NOT NULL AND datname = current_database()), interval '0')
 """
 """The server's time, or, where this user may see it (`pg_read_all_stats`), when the oldest transaction that has written and not
-committed began: what it stamped is older than now."""
+committed began: what it stamped is older than now. Of a standby the time up to which it has replayed its primary: its own clock
+runs on while it lags."""
+
+ZONE_SQL = "SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'"
+"""What this session's zone was before it was set to UTC."""
 
 ALL = sql.SQL("")
 
@@ -74,6 +79,9 @@ class PostgresSource(SourceSettings):
     username: str = Field(description="a user who may only read")
     password: Secret
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    timezone: str | None = Field(
+        None, min_length=1, description="the zone of times that name none; else the one that the server gives this user"
+    )
     db_schema: str = Field("public", alias="schema", description="where tables are looked for by their bare names")
     statement_timeout_seconds: float = Field(3600, gt=0, description="after which the server ends a statement")
     lock_timeout_seconds: float = Field(10, gt=0, description="how long a statement waits for a table that is locked")
@@ -111,6 +119,7 @@ class PostgresConnector:
         )
         self._known: dict[str, PgTable] = {}
         self._trusted: bool | None = None
+        self._zone: str | None = settings.timezone
         self._lock = threading.Lock()
 
     def where(self, table: str | None = None) -> str:
@@ -153,23 +162,22 @@ class PostgresConnector:
         if table.modified is None:
             yield from self._pages(schema, lambda reached: ALL)
             return
-        modified = sql.Identifier(table.modified)
+        name = sql.Identifier(table.modified)
         by_day = table.column(table.modified).base_type == "date"
-        lo, hi = (moment.date() if moment and by_day else moment for moment in (window.lo, window.hi))
+        lo, hi = window.lo, window.hi
 
         def condition(reached: str | None) -> sql.Composable:
             parts: list[sql.Composable] = []
-            if lo is not None:
-                parts.append(sql.SQL("{} >= {}").format(modified, sql.Literal(reached or lo)))
+            if lo is not None and reached is not None and by_day:
+                parts.append(sql.SQL("{} >= {}").format(name, sql.Literal(reached)))
+            elif lo is not None:
+                parts.append(changed(table, ">=", sql.Literal(reached or lo)))
             if hi is not None:
-                parts.append(
-                    sql.SQL("{} < {}" if lo is not None else "({0} < {1} OR {0} IS NULL)").format(
-                        modified, sql.Literal(hi)
-                    )
-                )
+                before = changed(table, "<", sql.Literal(hi))
+                parts.append(before if lo is not None else sql.SQL("({} OR {} IS NULL)").format(before, name))
             return sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(parts)) if parts else ALL
 
-        order = [table.modified, *table.key] if lo is not None else []
+        order = [moment(table), *map(sql.Identifier, table.key)] if lo is not None else []
         yield from self._pages(schema, condition, order)
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
@@ -192,7 +200,8 @@ class PostgresConnector:
         table = self._table(schema)
         names = dict.fromkeys([*table.key, *([table.modified] if table.modified else [])])
         narrow = PgTable(
-            table.schema, table.name, tuple(column for column in table.columns if column.name in names), table.key, table.modified
+            table.schema, table.name, tuple(column for column in table.columns if column.name in names), table.key,
+            table.modified, table.zone,
         )  # fmt: skip
         for page in self._pages(schema, lambda reached: ALL, of=narrow):
             records: Any = page.records
@@ -211,10 +220,10 @@ class PostgresConnector:
                 table = self._known.get(name) or self._look_up(name)
                 if table.modified is None:
                     continue
-                statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} > %s)").format(
-                    source(table), sql.Identifier(table.modified)
+                statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(
+                    source(table), changed(table, ">", sql.Literal(watermark))
                 )
-                if self._sessions.query(statement, [watermark], name)[0][0]:
+                if self._sessions.query(statement, None, name)[0][0]:
                     return True
             except SourceError as error:
                 level = logging.DEBUG if isinstance(error, MissingAtSource | NotPermitted) else logging.WARNING
@@ -230,14 +239,14 @@ class PostgresConnector:
         self,
         schema: TableSchema,
         condition: Callable[[str | None], sql.Composable],
-        order: list[str] | None = None,
+        order: list[sql.Composable] | None = None,
         of: PgTable | None = None,
     ) -> Iterator[Page]:
         """The rows that meet `condition(time reached so far)`. After a failure that may pass, in `order` those from the time
         reached on, some of them twice. Without an order it is the end: a new snapshot has no place to go on from."""
         table = of or self._table(schema)
         encoder = RowEncoder(table, self._texts_are_utf8())
-        by = sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(map(sql.Identifier, order))) if order else ALL
+        by = sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(order)) if order else ALL
         reached: str | None = None
         attempt = handed_out = 0
         while True:
@@ -270,6 +279,13 @@ class PostgresConnector:
         if trusted is None:
             self._trusted = trusted = self._query("SHOW server_encoding")[0][0] != "SQL_ASCII"
         return trusted
+
+    def _time_zone(self) -> str:
+        """The zone of columns that name none: in which `DEFAULT now()` writes, as far as the server tells."""
+        zone = self._zone
+        if zone is None:
+            self._zone = zone = str(self._query(ZONE_SQL)[0][0])
+        return zone
 
     # -- tables ------------------------------------------------------------------------------------------------------------
 
@@ -319,9 +335,9 @@ class PostgresConnector:
             raise PermanentError(
                 f"{where}: {self._keys}.tables.{name}.modified: {modified} is neither a timestamp nor a date"
             )
-        table = PgTable(
-            schema_name, table_name, tuple(column for column in columns if column.name in wanted), tuple(key), modified
-        )
+        local = modified and next(column for column in columns if column.name == modified).is_local_time
+        read = tuple(column for column in columns if column.name in wanted)
+        table = PgTable(schema_name, table_name, read, tuple(key), modified, self._time_zone() if local else None)
         with self._lock:
             self._known[name] = table
         return table

@@ -69,6 +69,11 @@ class PgColumn:
         """Whether it may tell when a row changed."""
         return self.base_type == "date" or self.base_type.startswith("timestamp")
 
+    @property
+    def is_local_time(self) -> bool:
+        """Whether its value is another moment in each time zone."""
+        return self.base_type == "date" or (self.is_time and self.base_type.endswith("without time zone"))
+
     def column(self) -> Column:
         """The same in the lake's words."""
         kind, sql_type = lake_type(self.base_type, self.form)
@@ -84,6 +89,8 @@ class PgTable:
     columns: tuple[PgColumn, ...]
     key: tuple[str, ...]
     modified: str | None
+    zone: str | None = None
+    """In which time zone the clock runs that `modified` shows, where the column does not say so itself."""
 
     @property
     def source_name(self) -> str:

@@ -32,6 +32,7 @@ ENCODED = pa.schema([(name, pa.string()) for name in ("source_id", "raw_data", "
 _FIELD = re.compile(rb'(?:"((?:[^"\\]|\\["\\])*)"|([^\x1f]*))\x1f', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _NULL = pa.scalar("null")
+_MOMENT = "moment"
 
 
 class RowEncoder:
@@ -46,6 +47,8 @@ class RowEncoder:
         self._trusted = trusted
         # Nothing in a value looks like these: they are drawn anew for each read.
         self._between, self._null, self._empty = (f"~{secrets.token_hex(8)}{kind}~" for kind in "bne")
+        self._told_apart = modified_is_naive(table)
+        self._sent = len(table.columns) + self._told_apart
         self._names = [f"c{place}" for place in range(len(table.columns))]
         self._place = {column.name: place for place, column in enumerate(table.columns)}
         keys = [orjson.dumps(column.name).decode() for column in table.columns]
@@ -54,21 +57,25 @@ class RowEncoder:
 
     def copy_statement(self, condition: sql.Composable, order: sql.Composable) -> sql.Composed:
         """`COPY ... TO STDOUT` of the rows that meet `condition`, in `order` (either may be empty)."""
+        table = self.table
         values = [
             sql.SQL("{} AS {}").format(self._expression(column), sql.Identifier(name))
-            for column, name in zip(self.table.columns, self._names, strict=True)
+            for column, name in zip(table.columns, self._names, strict=True)
         ]
         quoted = [
             sql.Identifier(name)
-            for column, name in zip(self.table.columns, self._names, strict=True)
+            for column, name in zip(table.columns, self._names, strict=True)
             if column.form in ("text", "texts")
         ]
         force = sql.SQL(", FORCE_QUOTE ({})").format(sql.SQL(", ").join(quoted)) if quoted else sql.SQL("")
+        if self._told_apart:
+            values.append(sql.SQL("{} AS {}").format(moment(table), sql.Identifier(_MOMENT)))
+            quoted.append(sql.Identifier(_MOMENT))
         # The empty last column takes the line break that ends a row, so that every line break is a value's own.
         return sql.SQL(
             "COPY (SELECT {}, '' FROM {} {} {}) TO STDOUT"
             " (FORMAT csv, NULL 'null', ESCAPE E'\\\\', DELIMITER E'\\x1f'{})"
-        ).format(sql.SQL(", ").join(values), source(self.table), condition, order, force)
+        ).format(sql.SQL(", ").join(values), source(table), condition, order, force)
 
     def _expression(self, column: PgColumn) -> sql.Composable:
         name = sql.Identifier(column.name)
@@ -109,19 +116,20 @@ class RowEncoder:
         block = b"\x1e".join(rows)
         block = block.replace(b"\n", b"\\n").replace(b"\t", b"\\t").replace(b"\r", b"\\r")
         controls = np.count_nonzero(np.frombuffer(block, np.uint8) < 0x20)
-        if controls != len(rows) * len(self.table.columns) + len(rows) - 1:
+        if controls != len(rows) * self._sent + len(rows) - 1:
             return None
         return block.replace(b"\x1e", b"\n")
 
     def _columns(self, tokens: bytes, count: int) -> list[Any]:
+        names = [*self._names, _MOMENT] if self._told_apart else self._names
         table = pyarrow.csv.read_csv(
             pa.BufferReader(tokens),
             pyarrow.csv.ReadOptions(
-                use_threads=False, column_names=[*self._names, "end"], block_size=len(tokens) + 1
+                use_threads=False, column_names=[*names, "end"], block_size=len(tokens) + 1
             ),
             pyarrow.csv.ParseOptions(delimiter="\x1f", quote_char=False, double_quote=False, escape_char=False),
             pyarrow.csv.ConvertOptions(
-                check_utf8=False, column_types=dict.fromkeys(self._names, pa.string()), include_columns=self._names,
+                check_utf8=False, column_types=dict.fromkeys(names, pa.string()), include_columns=names,
                 strings_can_be_null=False,
             ),
         )  # fmt: skip
@@ -132,7 +140,7 @@ class RowEncoder:
     def _pieces(self, found: list[Any]) -> list[Any]:
         """What a row's JSON text is joined from: keys and values in turns."""
         pieces: list[Any] = []
-        for key, column, values in zip(self._keys, self.table.columns, found, strict=True):
+        for key, column, values in zip(self._keys, self.table.columns, found, strict=False):
             pieces += (key, self._shown(column, values))
         return pieces + self._ends
 
@@ -158,17 +166,20 @@ class RowEncoder:
     def _one_by_one(self, rows: list[bytes]) -> tuple[list[bytes], list[Any]]:
         """The rows' JSON texts, and the values' by column."""
         texts: list[bytes] = []
-        columns: list[list[str]] = [[] for _ in self.table.columns]
+        columns: list[list[str]] = [[] for _ in range(self._sent)]
         for row in rows:
             fields = _FIELD.findall(row)
-            if len(fields) != len(self.table.columns):
+            if len(fields) != self._sent:
                 raise ValueError(f"{self.table.source_name}: a row came with {len(fields)} values")
             members = []
-            for column, values, (quoted, bare) in zip(self.table.columns, columns, fields, strict=True):
+            for column, values, (quoted, bare) in zip(self.table.columns, columns, fields, strict=False):
                 token = bare if bare else self._quoted(column, _ESCAPED.sub(rb"\1", quoted))
                 values.append(token.decode())
                 shown: bytes = orjson.dumps(token.decode()) if _is_special(column, token) else token
                 members.append(orjson.dumps(column.name) + b":" + shown)
+            if self._told_apart:
+                quoted, bare = fields[-1]
+                columns[-1].append((bare or quoted).decode())
             texts.append(b"{" + b",".join(members) + b"}")
         return texts, [pa.array(values, pa.string()) for values in columns]
 
@@ -192,13 +203,44 @@ class RowEncoder:
     def _moments(self, found: list[Any]) -> Any:
         if self.table.modified is None:
             return pa.nulls(len(found[0]), pa.string())
-        values = found[self._place[self.table.modified]]
+        values = found[-1] if self._told_apart else found[self._place[self.table.modified]]
         return pc.if_else(pc.equal(values, _NULL), pa.scalar(None, pa.string()), pc.ascii_trim(values, characters='"'))
 
 
 def source(table: PgTable) -> sql.Composable:
     """The table in a statement."""
     return sql.Identifier(table.schema, table.name)
+
+
+def modified_is_naive(table: PgTable) -> bool:
+    """Whether the time of change is a date with a time of day, in a time zone that the column does not name."""
+    if table.modified is None or table.zone is None:
+        return False
+    column = table.column(table.modified)
+    return column.is_local_time and column.base_type != "date"
+
+
+def moment(table: PgTable) -> sql.Composable:
+    """When a row was changed, in a statement: a moment, whatever zone the column is in; of a date that date."""
+    name = sql.Identifier(table.modified or "")
+    return sql.SQL("({} AT TIME ZONE {})").format(name, sql.Literal(table.zone)) if modified_is_naive(table) else name
+
+
+def changed(table: PgTable, operator: str, bound: sql.Composable) -> sql.Composable:
+    """The condition that a row's time of change is `>=`, `>` or `<` a bound, which is a moment.
+
+    Of a naive column the condition is said twice: of the moment, which is what counts, and, a day wider, of the column as it is,
+    which an index may answer. Not of the column alone: where clocks go back an hour, a later moment has an earlier time of day.
+    """
+    name, comparison = sql.Identifier(table.modified or ""), sql.SQL(operator)  # pyright: ignore[reportArgumentType]
+    if table.zone is None:
+        return sql.SQL("{} {} {}").format(name, comparison, bound)
+    local = sql.SQL("({}::timestamptz AT TIME ZONE {})").format(bound, sql.Literal(table.zone))
+    if not modified_is_naive(table):
+        return sql.SQL("{} {} {}::date").format(name, comparison, local)
+    return sql.SQL("{0} {1} {2}::timestamptz AND {3} {1} {4} {5} interval '1 day'").format(
+        moment(table), comparison, bound, name, local, sql.SQL("+" if operator == "<" else "-")
+    )
 
 
 def key_ids(table: PgTable, ids: Sequence[str]) -> sql.Composable:

@@ -44,6 +44,7 @@ _KINDS: dict[str, tuple[type[SourceError], str]] = {
     "42703": (TransientError, "a column went while it was read"),
     "53300": (TransientError, "the server has no connection left for this user"),
     "40001": (TransientError, "a standby cancelled the statement to keep up with its primary"),
+    "22023": (PermanentError, "a setting that the server does not know: `timezone`, perhaps"),
     "22P02": (PermanentError, "an id does not fit the key's type"),
 }  # fmt: skip
 _REFUSALS = (
@@ -88,7 +89,7 @@ class Login:
     statement_timeout: float
     lock_timeout: float
     silence: float
-    """Longer than this without a byte, and the connection counts as lost."""
+    """Longer than this without a row after the first one, and the connection counts as lost."""
 
 
 class Sessions:
@@ -140,7 +141,10 @@ class Sessions:
     def copied(self, statement: sql.Composed, table: str) -> Iterator[list[bytes]]:
         """The rows of a `COPY ... TO STDOUT`, some at a time, read ahead by a thread."""
         with self.statement(table) as connection:
-            yield from _streamed(connection, statement, self._login().silence, self._where(table))
+            login = self._login()
+            # Until the first row a server at work looks like one that is gone; but one at work ends the statement in time.
+            first = login.statement_timeout + login.silence
+            yield from _streamed(connection, statement, first, login.silence, self._where(table))
 
     def close(self) -> None:
         """End the idle sessions, and give back what is left of the budget's portion."""
@@ -176,11 +180,21 @@ class Sessions:
 
 
 def _streamed(
-    connection: psycopg.Connection[Any], statement: sql.Composed, silence: float, where: str
+    connection: psycopg.Connection[Any], statement: sql.Composed, first: float, silence: float, where: str
 ) -> Iterator[list[bytes]]:
-    """A COPY's rows in lists of about `BLOCK_BYTES`. A thread receives while the consumer works."""
+    """A COPY's rows in lists of about `BLOCK_BYTES`. A thread receives while the consumer works.
+
+    Parameters:
+        first: seconds until the first row, or the end of none. The server may sort or search all that time.
+        silence: seconds from one row to the next.
+
+    Raises:
+        TransientError: it took longer.
+    """
     waiting: queue.Queue[list[bytes] | BaseException | None] = queue.Queue(BLOCKS_WAITING)
     stopped = threading.Event()
+    heard: list[float] = []
+    """When the last row came, if one did."""
 
     def put(item: "list[bytes] | BaseException | None") -> None:
         while not stopped.is_set():
@@ -188,11 +202,13 @@ def _streamed(
                 return waiting.put(item, timeout=0.1)
 
     def receive() -> None:
+        monotonic = time.monotonic
         try:
             rows: list[bytes] = []
             size = 0
             with connection.cursor() as cursor, cursor.copy(statement) as copy:
                 for data in copy:
+                    heard[:] = (monotonic(),)
                     rows.append(row := bytes(data))
                     size += len(row)
                     if size >= BLOCK_BYTES:
@@ -205,15 +221,21 @@ def _streamed(
         except BaseException as error:
             put(error)
 
+    def waited(since: float) -> "list[bytes] | BaseException | None":
+        while True:
+            [last], limit = (heard, silence) if heard else ([since], first)
+            left = max(last, since) + limit - time.monotonic()
+            if left <= 0:
+                raise TransientError(f"{where}: the server sent nothing for {limit:.0f} s")
+            with suppress(queue.Empty):
+                return waiting.get(timeout=min(left, silence))
+
     thread = threading.Thread(target=receive, name="copy-out", daemon=True)
     thread.start()
     ended = False
     try:
         while True:
-            try:
-                item = waiting.get(timeout=silence)
-            except queue.Empty:
-                raise TransientError(f"{where}: the server sent nothing for {silence:.0f} s") from None
+            item = waited(time.monotonic())
             ended = item is None or isinstance(item, BaseException)
             if isinstance(item, BaseException):
                 raise item

@@ -51,7 +51,7 @@ def read(source: PostgresConnector, table: str, window: Window = Window()) -> li
             assert row["checksum"] == hashlib.sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
             if len(source._table(schema).key) == 1:
                 assert row["source_id"] == str(record[schema.id_column])
-            if schema.modified_column:
+            if schema.modified_column and not source._table(schema).zone:
                 assert row["modified"] == record[schema.modified_column]
             records.append(record)
     return records
@@ -280,6 +280,48 @@ def test_a_table_without_a_key_says_what_to_configure(sandbox: Sandbox, port: in
         connector(port, **options, tables={"keyless": {"key": ["nope"]}}).schema("keyless")
     with pytest.raises(PermanentError, match="neither a timestamp nor a date"):
         connector(port, **options, tables={"keyless": {"key": ["a"], "modified": "b"}}).schema("keyless")
+
+
+def test_times_without_a_zone_are_the_server_s(sandbox: Sandbox, port: int, odd: str, tmp_path: Path) -> None:
+    sql(sandbox, "ALTER DATABASE apn SET timezone = 'America/New_York'")
+    try:
+        sql(
+            sandbox,
+            """CREATE TABLE odd.naive (id int PRIMARY KEY, note text, updated_at timestamp DEFAULT now(), day date);
+            INSERT INTO odd.naive VALUES (1, 'before clocks go back', '2025-11-02 01:50'), (2, E'after\x01', '2025-11-02 01:10'),
+            (3, 'undated', NULL), (4, 'summer', '2025-07-01 20:30')""",
+        )
+        sql(sandbox, "INSERT INTO odd.naive VALUES (5, 'now')")
+        lake = lake_of(tmp_path, port, tables=["odd.naive"])
+        assert lake.capture("odd_naive", source="apn")["odd_naive"].rows_written == 5
+        rows = lake.bronze("odd_naive", source="apn")
+        told = {row["source_id"]: row["source_modified_at"] for row in rows}
+        assert (str(told["4"]), str(told["2"]), told["3"]) == ("2025-07-02 00:30:00", "2025-11-02 06:10:00", None)
+        assert abs(told["5"].replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(minutes=1)
+        assert "2025-07-01 20:30:00" in {orjson.loads(row["raw_data"])["updated_at"] for row in rows}
+        assert lake.capture("odd_naive", source="apn")["odd_naive"].status == "unchanged"
+        sql(
+            sandbox,
+            "INSERT INTO odd.naive VALUES (6, 'later'); UPDATE odd.naive SET note = 'x', updated_at = now() WHERE id = 1",
+        )
+        assert lake.capture("odd_naive", source="apn")["odd_naive"].rows_written == 2
+        assert lake.capture("odd_naive", source="apn", sweep=True)["odd_naive"].rows_written == 0
+        source = connector(port, tables={"odd.naive": {}})
+        minute = timedelta(minutes=1)
+        assert source.has_changes({"odd_naive": source.server_time() - minute})
+        assert not source.has_changes({"odd_naive": source.server_time() + minute})
+        back = datetime(2025, 11, 2, 6, tzinfo=UTC)  # 01:59 in summer time is followed by 01:00 in winter time
+        assert [row["id"] for row in read(source, "odd_naive", Window(back, back + 20 * minute))] == [2]
+        tokyo = connector(port, tables={"odd.naive": {}}, timezone="Asia/Tokyo")
+        summer = datetime(2025, 7, 1, 11, 30, tzinfo=UTC)
+        assert [row["id"] for row in read(tokyo, "odd_naive", Window(summer, summer + minute))] == [4]
+        dated = connector(port, tables={"odd.naive": {"modified": "day"}})
+        sql(sandbox, "UPDATE odd.naive SET day = '2026-01-05' WHERE id = 6")
+        assert [row["id"] for row in read(dated, "odd_naive", Window(datetime(2026, 1, 6, 3, tzinfo=UTC)))] == [6]
+        with pytest.raises(PermanentError, match=r"timezone.*Nowhere"):
+            read(connector(port, tables={"odd.naive": {}}, timezone="Nowhere"), "odd_naive", Window(back))
+    finally:
+        sql(sandbox, "ALTER DATABASE apn RESET timezone")
 
 
 def test_a_table_without_a_time_of_change_is_read_whole(sandbox: Sandbox, port: int, odd: str, tmp_path: Path) -> None:

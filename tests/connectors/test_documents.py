@@ -6,9 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import fsspec
 import pytest
+from botocore import exceptions as boto
 
+from resources.connectors import documents
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, TransientError
 from resources.connectors.document_text import format_of, text_of
 from resources.connectors.documents import DocumentsConnector, DocumentsSource
@@ -106,6 +109,57 @@ def test_a_file_that_was_only_touched_is_no_change(sandbox: stand_in.DocumentsSo
     os.utime(touched)
     outcome = capture(lake)
     assert (outcome.status, outcome.rows_read) == ("unchanged", 1)
+    again = capture(lake)
+    assert (again.status, again.rows_read) == ("unchanged", 0)
+    touched.write_bytes(touched.read_bytes() + b"%")
+    assert capture(lake).rows_written == 1
+    assert capture(lake, full=True).rows_read == 28
+
+
+def test_a_file_that_changed_under_the_same_time_is_read(sandbox: stand_in.DocumentsSource, lake: SyncedLake) -> None:
+    capture(lake)
+    written = sandbox.folder / "products" / "aws-resale.pdf"
+    before = written.stat()
+    written.write_bytes(written.read_bytes() + b"%")
+    os.utime(written, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert capture(lake).rows_written == 1
+    assert capture(lake).rows_read == 0
+
+
+def test_a_file_that_was_gone_and_comes_back_is_read(sandbox: stand_in.DocumentsSource, lake: SyncedLake) -> None:
+    capture(lake)
+    file = sandbox.folder / "products" / "aws-resale.pdf"
+    file.rename(sandbox.folder / "products" / "aws-resale.bak")
+    assert capture(lake).rows_deleted == 1
+    (sandbox.folder / "products" / "aws-resale.bak").rename(file)
+    assert capture(lake).rows_written == 1
+
+
+def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    (folder / "good.md").write_text("# Good")
+    (folder / os.fsdecode(b"caf\xe9.md")).write_text("# Coffee")
+    lake = SyncedLake(
+        write_config(tmp_path / "lake", {"podium": {"documents": {"type": "documents", "folder": str(folder)}}})
+    )
+    assert capture(lake).rows_written == 2
+    rows = lake.query("SELECT path, title FROM raw.documents_documents ORDER BY path")
+    assert rows == [("caf\\xe9.md", "Coffee"), ("good.md", "Good")]
+    assert capture(lake).rows_read == 0
+    (folder / os.fsdecode(b"caf\xe9.md")).unlink()
+    assert capture(lake).rows_deleted == 1
+
+
+def test_a_page_is_bounded_by_its_bytes(sandbox: stand_in.DocumentsSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = connector(str(sandbox.folder))
+    ids = sorted(records(source))
+    schema = source.schema("documents")
+    assert [len(page.records) for page in source.by_ids(schema, ids)] == [28]
+    monkeypatch.setattr(documents, "BYTES_A_PAGE", 1)
+    pages: list[Any] = list(source.by_ids(schema, ids))
+    assert [record["path"] for page in pages for record in page.records] == ids
+    assert max(sum(bool(record["text"]) for record in page.records) for page in pages) == 1
 
 
 def test_a_mass_of_files_gone_waits_for_a_confirmation(sandbox: stand_in.DocumentsSource, lake: SyncedLake) -> None:
@@ -163,7 +217,7 @@ class Failing:
     def __init__(self, folder: Path) -> None:
         self.local = fsspec.filesystem("file")
         self.folder = folder
-        self.errors: dict[str, OSError] = {}
+        self.errors: dict[str, Exception] = {}
 
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any, **options: Any) -> Any:
@@ -194,6 +248,40 @@ def test_a_store_that_does_not_answer_fails_the_table_and_loses_nothing(
     store.errors = {"find": PermissionError(13, "Access Denied")}
     with pytest.raises(NotPermitted, match="Access Denied"):
         source.check()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (boto.NoCredentialsError(), PermanentError, "Unable to locate credentials.*AWS_ACCESS_KEY_ID"),
+        (
+            boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+            PermanentError,
+            "AWS_SECRET_ACCESS_KEY",
+        ),
+        (boto.ProfileNotFound(profile="acme"), PermanentError, "acme"),
+        (boto.EndpointConnectionError(endpoint_url="https://s3.test"), TransientError, "does not answer.*s3.test"),
+        (boto.ReadTimeoutError(endpoint_url="https://s3.test"), TransientError, "does not answer"),
+        (aiohttp.ClientPayloadError("cut"), TransientError, "does not answer: cut"),
+    ],
+)
+def test_what_a_bucket_s_client_says_is_told(
+    failing: tuple[Failing, DocumentsConnector], error: Exception, kind: type[Exception], text: str
+) -> None:
+    store, source = failing
+    for call in ("find", "cat_file", "isdir"):
+        store.errors = {call: error}
+        with pytest.raises(kind, match=f"source documents, table documents: .*{text}"):
+            records(source)
+
+
+def test_a_bucket_without_credentials_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(PermanentError, match="Unable to locate credentials"):
+        connector("s3://no-such-shelf/docs").check()
 
 
 def test_a_file_that_may_not_be_read_or_is_too_large_is_recorded(failing: tuple[Failing, DocumentsConnector]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql as psycopg_sql
 
 from resources.connectors import postgres, postgres_session
 from resources.connectors.apn import TABLES
@@ -101,13 +102,36 @@ def test_a_server_without_a_free_connection_is_tried_again(sandbox: Sandbox, por
         sql(sandbox, "ALTER ROLE reader CONNECTION LIMIT -1")
 
 
-def test_what_sends_nothing_for_long_counts_as_lost(sandbox: Sandbox, port: int) -> None:
-    source = connector(port, timeout_seconds=0.3, lock_timeout_seconds=30)
-    schema = source.schema("users")
+@pytest.fixture
+def slow(sandbox: Sandbox) -> Iterator[str]:
+    """Rows that come one by one, the first and the last after long; each fills the server's buffer."""
+    sql(
+        sandbox,
+        """CREATE VIEW apn.slow AS SELECT i AS id, repeat('x', 9000) AS note FROM generate_series(1, 9) AS i
+        WHERE pg_sleep(CASE i WHEN 1 THEN 0.7 WHEN 9 THEN 2 ELSE 0.1 END)::text = ''; GRANT SELECT ON apn.slow TO reader""",
+    )
+    yield "slow"
+    sql(sandbox, "DROP VIEW apn.slow")
+
+
+def test_a_server_that_works_slowly_is_waited_for(port: int, slow: str) -> None:
+    source = connector(port, timeout_seconds=0.5, tables={slow: {"key": ["id"]}})
+    statement = psycopg_sql.SQL("COPY (SELECT * FROM apn.slow LIMIT 8) TO STDOUT").format()
+    assert len([row for rows in source._sessions.copied(statement, slow) for row in rows]) == 8
+    with pytest.raises(TransientError, match=r"table slow: the server sent nothing for"):
+        list(source._sessions.copied(psycopg_sql.SQL("COPY (SELECT * FROM apn.slow) TO STDOUT").format(), slow))
+
+
+def test_what_sends_no_row_at_all_counts_as_lost(sandbox: Sandbox, port: int) -> None:
+    source = connector(port, lock_timeout_seconds=30)
+    statement = psycopg_sql.SQL("COPY apn.users TO STDOUT").format()
     sql(sandbox, "LOCK TABLE apn.users IN ACCESS EXCLUSIVE MODE", hold_seconds=60)
     try:
-        with pytest.raises(TransientError, match=r"table users: the server sent nothing for"):
-            list(source.changes(schema, Window()))
+        with (
+            pytest.raises(TransientError, match=r"table users: the server sent nothing for"),
+            source._sessions.statement() as connection,
+        ):
+            list(postgres_session._streamed(connection, statement, 0.3, 20, "table users"))
     finally:
         sandbox._call("POST", "apn/podium/commit", {})
 
@@ -199,6 +223,25 @@ def test_one_that_commits_later_than_the_overlap_is_found_where_the_user_may_see
     finally:
         sandbox._call("POST", "apn/podium/commit", {})
         sql(sandbox, "REVOKE pg_read_all_stats FROM reader")
+
+
+def test_a_standby_is_as_late_as_what_it_has_replayed(sandbox: Sandbox, port: int) -> None:
+    """INVENTED: a standby played by functions that hide Postgres's own."""
+    source = connector(port)
+
+    def standby(replayed: str) -> None:
+        create = "CREATE OR REPLACE FUNCTION clock.{} RETURNS {} LANGUAGE sql STABLE AS $$SELECT {}$$"
+        sql(sandbox, create.format("pg_is_in_recovery()", "boolean", "true"))
+        sql(sandbox, create.format("pg_last_xact_replay_timestamp()", "timestamptz", replayed))
+
+    try:
+        standby("timestamptz '2026-01-05 12:00Z'")
+        assert source.server_time() == datetime(2026, 1, 5, 12, tzinfo=UTC)
+        for unknown in ("now() + interval '1 day'", "NULL::timestamptz"):
+            standby(unknown)
+            assert abs(source.server_time() - datetime.now(UTC)) < timedelta(seconds=5)
+    finally:
+        sql(sandbox, "DROP FUNCTION clock.pg_is_in_recovery(), clock.pg_last_xact_replay_timestamp()")
 
 
 def test_a_clock_five_minutes_off_loses_nothing(sandbox: Sandbox, lake: SyncedLake) -> None:
