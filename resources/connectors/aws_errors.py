@@ -24,6 +24,10 @@ class Gone(PermanentError):
     """AWS has no such record."""
 
 
+class Invalid(PermanentError):
+    """AWS does not take the request for this record, e.g. because of the state that the record is in."""
+
+
 class TokenExpired(PermanentError):
     """A listing's token is no longer good: the listing begins anew."""
 
@@ -95,7 +99,8 @@ def meaning(response: Mapping[str, Any], asked: Asked) -> Exception:
         return MissingAtSource(f"{where}: this endpoint has no such operation ({said}).")
     if code == "ValidationException" and "token" in sentence.lower():
         return TokenExpired(f"{where}: a listing's token is not accepted ({said}).")
-    return PermanentError(f"{where}: refused ({said}): {sentence}")
+    kind = Invalid if code == "ValidationException" else PermanentError
+    return kind(f"{where}: refused ({said}): {sentence}")
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

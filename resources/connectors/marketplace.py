@@ -20,7 +20,7 @@ from resources.connectors import json_text
 from resources.connectors.aws import AwsAccount, AwsSettings
 from resources.connectors.aws_errors import Gone
 from resources.connectors.aws_events import webhook
-from resources.connectors.aws_reading import read_each, with_members
+from resources.connectors.aws_reading import Reader, with_members
 from resources.connectors.base import (
     MissingAtSource,
     NotPermitted,
@@ -116,6 +116,7 @@ class MarketplaceConnector:
         self._of_ledger = (f"{name}.ledger", tenant, budget)
         self._metering: UsageFeed | UsageLedger | None = None
         self._lock = threading.Lock()
+        self._reader = Reader(self._aws.at_once)
         self._found: dict[str, dict[str, Any]] = {}
         """Agreement -> what the last search told of it, until it is read."""
 
@@ -186,7 +187,7 @@ class MarketplaceConnector:
             except Gone:
                 return None
 
-        return self._fields(schema.table).cut(read_each(ids, one, self._aws.at_once))
+        return self._fields(schema.table).cut(self._reader.records(schema.table, ids, one))
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """A ledger's. Listed records without a time are read by every sync."""
@@ -199,7 +200,8 @@ class MarketplaceConnector:
     ) -> Iterator[Listed]:
         if schema.table == "meter_usage":
             return self._usage().inventory()
-        return self._listed_products() if schema.table == "products" else self._listed_agreements(window)
+        batches = self._listed_products() if schema.table == "products" else self._listed_agreements(window)
+        return self._reader.noted(schema.table, batches)
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
         """A look at the feed's folder or the ledger, which asks AWS nothing, and one request: an agreement that changed since.

@@ -164,6 +164,93 @@ def test_a_missing_right_concerns_its_tables_alone(lake: SyncedLake, sandbox: Sa
     assert "partnercentral:ListBenefitApplications" in outcomes["benefit_applications"].message
 
 
+@pytest.fixture
+def refuse(sandbox: Sandbox) -> Iterator[Any]:
+    """Refuses single records by operation until the test is over."""
+    taken: list[dict[str, str]] = []
+
+    def take(operation: str, *records: str) -> None:
+        for record in records:
+            taken.append({"operation": operation, "record": record})
+            control(sandbox, "rights", allow=False, **taken[-1])
+
+    yield take
+    for right in taken:
+        control(sandbox, "rights", allow=True, **right)
+
+
+def test_a_record_that_may_not_be_read_is_left_out_alone(
+    lake: SyncedLake, sandbox: Sandbox, refuse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed, other, *_ = sorted(ids(sandbox, "engagements"))
+    refuse("GetEngagement", closed)
+    assert lake.capture("engagements", **SOURCE)["engagements"].status == "ok"
+    assert set(captured(lake, "engagements")) == ids(sandbox, "engagements") - {closed}
+    assert f"Left out: {closed}" in caplog.text
+    again = lake.capture("engagements", **SOURCE)["engagements"]
+    assert again.status == "unchanged", "all that this sync asked for was refused, but another one may be read"
+    for key in ids(sandbox, "engagements") - {other}:
+        refuse("GetEngagement", key)
+    told = lake.capture("engagements", ids={"engagements": (closed, other)}, **SOURCE)["engagements"]
+    assert told.status == "unchanged", told.message
+    refuse("GetEngagement", other)
+    lost = lake.capture("engagements", **SOURCE)["engagements"]
+    assert lost.status == "not_permitted"
+    assert other in captured(lake, "engagements")
+
+
+def test_a_refused_record_is_no_deleted_one(lake: SyncedLake, sandbox: Sandbox, refuse: Any) -> None:
+    lake.capture("opportunities", **SOURCE)
+    closed, other, *_ = sorted(ids(sandbox))
+    refuse("GetOpportunity", closed)
+    told = lake.capture("opportunities", ids={"opportunities": (closed, other)}, **SOURCE)["opportunities"]
+    assert (told.status, told.rows_deleted) == ("unchanged", 0)
+    once_each(lake, sandbox)
+
+
+def test_a_table_of_refused_records_is_given_up_soon(lake: SyncedLake, sandbox: Sandbox) -> None:
+    control(sandbox, "rights", operation="GetOpportunity", allow=False)
+    lake.reconfigure({"max_in_flight": 1}, source="partner_central")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resources.connectors.aws_reading.MANY_REFUSED", 5)
+        outcome = lake.capture("opportunities", **SOURCE)["opportunities"]
+    control(sandbox, "rights", operation="GetOpportunity", allow=True)
+    assert outcome.status == "not_permitted"
+    assert "partnercentral:GetOpportunity" in outcome.message
+    assert asked(sandbox)["GetOpportunity"] < RECORDS
+
+
+def test_what_belongs_to_a_record_may_be_refused(
+    lake: SyncedLake, sandbox: Sandbox, refuse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed, other, *_ = sorted(ids(sandbox))
+    refuse("GetAwsOpportunitySummary", closed)
+    accepted = next(row for row in sandbox.records("aws", "podium", "invitations")
+                    if row["Status"] == "ACCEPTED" and row["EngagementId"])  # fmt: skip
+    refuse("GetEngagement", accepted["EngagementId"])
+    outcomes = lake.capture("opportunities", "leads", **SOURCE)
+    assert {outcome.status for outcome in outcomes.values()} == {"ok"}, outcomes
+    assert captured(lake, "opportunities")[closed]["AwsOpportunitySummary"] is None
+    assert captured(lake, "opportunities")[other]["AwsOpportunitySummary"]
+    assert captured(lake, "leads")[accepted["Id"]]["Lead"] is None
+    assert f"{closed} is kept without it" in caplog.text
+    assert f"{accepted['Id']} is kept without it" in caplog.text
+
+
+def test_the_engagement_of_a_rejected_invitation_is_not_asked_for(
+    lake: SyncedLake, sandbox: Sandbox, refuse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    pending = next(row for row in sandbox.records("aws", "podium", "invitations")
+                   if row["Status"] == "PENDING" and row["PayloadType"] == "LeadInvitation")  # fmt: skip
+    of_others = "eng-0of0others0000"
+    rejected = {"Id": pending["Id"], "Status": "REJECTED", "EngagementId": of_others}
+    sandbox.change("aws", "podium", "invitations", put=[rejected])
+    refuse("GetEngagement", of_others)
+    assert lake.capture("leads", **SOURCE)["leads"].status == "ok"
+    assert captured(lake, "leads")[pending["Id"]]["Lead"] is None
+    assert "kept without it" not in caplog.text
+
+
 def test_an_expired_token_begins_the_listing_anew(
     lake: SyncedLake, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
