@@ -4,13 +4,18 @@ Nothing is lost, nothing comes twice; errors say where, what and which AWS reque
 """
 
 import logging
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from resources.connectors import aws
+from resources.connectors.aws_errors import meaning
+from resources.connectors.base import PermanentError
 from sandbox.aws.wire import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from sandbox.server import Sandbox
 from tests.connectors.aws_lakes import asked, aws_lake, aws_sandbox, captured, control
@@ -149,6 +154,25 @@ def test_wrong_and_missing_credentials(lake: SyncedLake, sandbox: Sandbox, monke
     assert lake.capture("opportunities", **SOURCE)["opportunities"].status == "ok", "boto3's own chain"
     lake.reconfigure({"profile": "nobody"}, source="partner_central")
     assert "nobody" in lake.capture("opportunities", **SOURCE)["opportunities"].message
+
+
+@pytest.mark.parametrize(
+    ("sentence", "minutes", "says"),
+    [
+        ("Signature expired: 20261114T000000Z is now earlier than 20261114T001500Z", 20, r"12\d\d s behind AWS's"),
+        ("Signature not yet current: 20261114T003000Z is still later than 20261114T001500Z", -20, r"ahead of AWS's"),
+        ("Signature expired: 20261114T000000Z is now earlier than 20261114T001500Z", None, "clock is wrong"),
+    ],
+)
+def test_a_wrong_clock_is_not_taken_for_a_wrong_key(sentence: str, minutes: int | None, says: str) -> None:
+    date = {} if minutes is None else {"date": format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), True)}
+    error = {"Code": "InvalidSignatureException", "Message": sentence}
+    about = {"HTTPStatusCode": 400, "RequestId": "r-1", "HTTPHeaders": date}
+    asked_for = aws.Asked("tenant t, source s", "list_solutions", "tenants.t.sources.s", 1)
+    said = meaning({"Error": error, "ResponseMetadata": about}, asked_for)
+    assert isinstance(said, PermanentError)
+    assert re.search(says, str(said))
+    assert "access_key_id" not in str(said)
 
 
 def test_a_missing_right_concerns_its_tables_alone(lake: SyncedLake, sandbox: Sandbox) -> None:
