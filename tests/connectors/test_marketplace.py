@@ -269,6 +269,7 @@ def test_a_past_day_reads_that_days_files(tmp_path: Path) -> None:
         (["1,10"], "key,quantity", "no column id"),
         (["1,10,11"], "id,quantity", "line 2: 3 values for 2 columns"),
         (['1,"10', "2,20"], "id,quantity", "no CSV"),
+        (["1,10", " ,20", ",30"], "id,quantity", "line 3: id is empty"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, rows: list[str], header: str, says: str) -> None:
