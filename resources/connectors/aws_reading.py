@@ -5,7 +5,7 @@ What belongs here: how single records become pages, and the texts of records put
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +29,7 @@ Read = Callable[[str], tuple[bytes, datetime] | None]
 """One record's text and when the request for it began; None if it is gone."""
 
 Entry = tuple[str, str | None]
+ListAll = Callable[[], Iterator[list[Entry]]]
 
 
 class Reader:
@@ -49,8 +50,11 @@ class Reader:
             known += [record_id for record_id, _ in batch]
             yield batch
 
-    def records(self, table: str, ids: Iterable[str], read: Read) -> Iterator[Page]:
+    def records(self, table: str, ids: Iterable[str], read: Read, list_all: ListAll) -> Iterator[Page]:
         """The records of these ids, which are taken as they are needed.
+
+        Parameters:
+            list_all: the table's whole list; its first batch is asked for where only refused records were listed.
 
         Raises:
             NotPermitted: none of them may be read, nor another one.
@@ -97,7 +101,7 @@ class Reader:
                     first_refusal = first_refusal or error
                     refused.append(record_id)
                     if not permitted and len(refused) >= MANY_REFUSED:
-                        permitted = self._another_may_be_read(table, asked, read, first_refusal)
+                        permitted = self._another_may_be_read(table, asked, read, list_all, first_refusal)
                     continue
                 permitted = True
                 if found is not None:
@@ -109,7 +113,7 @@ class Reader:
                     records, begun = [], []
             if first_refusal is not None:
                 if not permitted and stop is None:
-                    self._another_may_be_read(table, asked, read, first_refusal)
+                    self._another_may_be_read(table, asked, read, list_all, first_refusal)
                 log.warning("%s Left out: %s", first_refusal, _some(refused))
             if records or refused:
                 yield Page(records, min(begun, default=datetime.now(UTC)), refused_ids=tuple(refused))
@@ -118,16 +122,23 @@ class Reader:
         if stop is not None:
             raise stop
 
-    def _another_may_be_read(self, table: str, asked: set[str], read: Read, refusal: NotPermitted) -> bool:
-        """True, or `refusal` is raised: only a list knows others, and of these the last one is tried."""
-        another = next((one for one in reversed(self._listed.get(table, ())) if one not in asked), None)
-        if another is None:
-            raise refusal
+    def _another_may_be_read(
+        self, table: str, asked: set[str], read: Read, list_all: ListAll, refusal: NotPermitted
+    ) -> bool:
+        """True, or `refusal` is raised: of the others that a list tells of, the last one is tried."""
+        another = _not_in(asked, self._listed.get(table, ()))
         try:
+            another = another or _not_in(asked, [record_id for record_id, _ in next(list_all(), [])])
+            if another is None:
+                raise refusal
             read(another)
         except NotPermitted:
             raise refusal from None
         return True
+
+
+def _not_in(asked: set[str], ids: Sequence[str]) -> str | None:
+    return next((one for one in reversed(ids) if one not in asked), None)
 
 
 def _some(ids: list[str]) -> str:

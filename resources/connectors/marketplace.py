@@ -187,7 +187,9 @@ class MarketplaceConnector:
             except Gone:
                 return None
 
-        return self._fields(schema.table).cut(self._reader.records(schema.table, ids, one))
+        return self._fields(schema.table).cut(
+            self._reader.records(schema.table, ids, one, lambda: self._listing(schema.table, Window()))
+        )
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """A ledger's. Listed records without a time are read by every sync."""
@@ -200,8 +202,10 @@ class MarketplaceConnector:
     ) -> Iterator[Listed]:
         if schema.table == "meter_usage":
             return self._usage().inventory()
-        batches = self._listed_products() if schema.table == "products" else self._listed_agreements(window)
-        return self._reader.noted(schema.table, batches)
+        return self._reader.noted(schema.table, self._listing(schema.table, window))
+
+    def _listing(self, table: str, window: Window) -> Iterator[Listed]:
+        return self._listed_products() if table == "products" else self._listed_agreements(window)
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
         """A look at the feed's folder or the ledger, which asks AWS nothing, and one request: an agreement that changed since.

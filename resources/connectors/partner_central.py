@@ -8,7 +8,7 @@ are got by every sync. Members that we add to a record: `AwsOpportunitySummary`,
 import logging
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -142,7 +142,7 @@ class PartnerCentralConnector:
             except Gone:
                 return None
 
-        return self._reader.records(table, ids, one)
+        return self._reader.records(table, ids, one, lambda: self._listing(table)(Window()))
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """None: records without a time are read by every sync."""
@@ -153,15 +153,17 @@ class PartnerCentralConnector:
         schema: TableSchema,
         window: Window = Window(),  # noqa: B008
     ) -> Iterator[Listed]:
-        listings = {
+        return self._reader.noted(schema.table, self._listing(schema.table)(window))
+
+    def _listing(self, table: str) -> Callable[[Window], Iterator[Listed]]:
+        return {
             "opportunities": self._listed_opportunities,
             "solutions": self._listed_solutions,
             "leads": self._listed_leads,
             "engagements": self._listed_engagements,
             "benefit_applications": self._listed_applications,
             "benefit_allocations": self._listed_allocations,
-        }
-        return self._reader.noted(schema.table, listings[schema.table](window))
+        }[table]
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
         """Two requests at the most: an opportunity changed since, or an invitation that came since. The other tables cannot be
