@@ -159,7 +159,11 @@ def test_wrong_and_missing_credentials(lake: SyncedLake, sandbox: Sandbox, monke
 @pytest.mark.parametrize(
     ("sentence", "minutes", "says"),
     [
-        ("Signature expired: 20261114T000000Z is now earlier than 20261114T001500Z", 20, r"12\d\d s behind AWS's"),
+        (
+            "Signature expired: 20261114T000000Z is now earlier than 20261114T001500Z",
+            20,
+            r"1(1[89]|20)\d s behind AWS's",
+        ),
         ("Signature not yet current: 20261114T003000Z is still later than 20261114T001500Z", -20, r"ahead of AWS's"),
         ("Signature expired: 20261114T000000Z is now earlier than 20261114T001500Z", None, "clock is wrong"),
     ],
