@@ -67,10 +67,10 @@ class Asking:
                 self._there.append(pa.array([source_id for source_id, _ in batch], pa.string()))
             yield from self._moments.moved(batch)
 
-    def note(self, captured: pa.Table) -> None:
-        """Records that came in."""
+    def note(self, captured: pa.Table, refused: Iterable[str] = ()) -> None:
+        """Records that came in, and those that are there but may not be read."""
         if self._only is not None or (self._complete and not self._schema.listed):
-            self._there += captured["source_id"].chunks
+            self._there += [*captured["source_id"].chunks, pa.array(refused, pa.string())]
 
     def gone(self, settle: Callable[[], KnownVersions], sweep: bool, take: Callable[[Page], None]) -> Gone:
         """After all pages: what is no longer there, as far as this sync can tell.

@@ -247,7 +247,7 @@ def _capture(
             nonlocal cursor
             read_at = clock.at(page.read_at)
             captured = encode_records(page.records, schema, read_at)
-            asking.note(captured)
+            asking.note(captured, page.refused_ids)
             deleted = [str(record_id) for record_id in page.deleted_ids]
             if deleted:
                 captured = pa.concat_tables([captured, tombstones(deleted, schema, read_at)])

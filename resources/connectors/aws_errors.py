@@ -5,16 +5,19 @@ AWS's own sentence is passed on only where it says what to do; answers without a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, TransientError
-from resources.http_session import retry_after
+from resources.http_session import http_date, retry_after
 
 _BAD_CREDENTIALS = {
     "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch",
     "MissingAuthenticationTokenException", "MissingAuthenticationToken", "IncompleteSignatureException",
     "AuthFailure", "OptInRequired",
 }  # fmt: skip
+_CLOCK = ("signature expired", "signature not yet current")
+"""How AWS's sentence begins where it refuses a signature for its time alone: more than 5 minutes from its own."""
 _EXPIRED = {"ExpiredTokenException", "ExpiredToken", "RequestExpired"}
 _THROTTLED = {"ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "Throttling", "SlowDown"}
 LONGEST_SENTENCE = 300
@@ -22,6 +25,10 @@ LONGEST_SENTENCE = 300
 
 class Gone(PermanentError):
     """AWS has no such record."""
+
+
+class Invalid(PermanentError):
+    """AWS does not take the request for this record, e.g. because of the state that the record is in."""
 
 
 class TokenExpired(PermanentError):
@@ -68,6 +75,12 @@ def meaning(response: Mapping[str, Any], asked: Asked) -> Exception:
     said = f"{code}, HTTP {status}, AWS request {request or 'none'}"
     if code in _EXPIRED:
         return CredentialsExpired(f"{where}: the credentials have expired ({said}). Renew what {asked.keys} names.")
+    sentence = " ".join(str(told.get("Message", "")).split())[:LONGEST_SENTENCE]
+    if code == "RequestTimeTooSkewed" or (code in _BAD_CREDENTIALS and sentence.lower().startswith(_CLOCK)):
+        return PermanentError(
+            f"{where}: this machine's clock is {_off(headers)}, and AWS takes no request signed so ({said}). Set the clock (NTP);"
+            " the credentials are not the reason."
+        )
     if code in _BAD_CREDENTIALS:
         return PermanentError(
             f"{where}: AWS does not accept the credentials ({said}). Check {asked.keys}.access_key_id and secret_access_key."
@@ -84,7 +97,6 @@ def meaning(response: Mapping[str, Any], asked: Asked) -> Exception:
         return PermanentError(
             f"{where}: refused with HTTP {status}, and not by AWS: a proxy, or another address than AWS's."
         )
-    sentence = " ".join(str(told.get("Message", "")).split())[:LONGEST_SENTENCE]
     if code.startswith("AccessDenied"):
         return NotPermitted(
             f"{where}: not permitted ({said}): {sentence}. Allow the action in the policy of the role or user."
@@ -95,7 +107,16 @@ def meaning(response: Mapping[str, Any], asked: Asked) -> Exception:
         return MissingAtSource(f"{where}: this endpoint has no such operation ({said}).")
     if code == "ValidationException" and "token" in sentence.lower():
         return TokenExpired(f"{where}: a listing's token is not accepted ({said}).")
-    return PermanentError(f"{where}: refused ({said}): {sentence}")
+    kind = Invalid if code == "ValidationException" else PermanentError
+    return kind(f"{where}: refused ({said}): {sentence}")
+
+
+def _off(headers: Mapping[str, str]) -> str:
+    theirs = http_date(headers.get("date"))
+    if theirs is None:
+        return "wrong"
+    seconds = round((datetime.now(UTC) - theirs).total_seconds())
+    return f"{abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} AWS's"
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

@@ -176,6 +176,8 @@ class Page:
     """When the request for them began, by this machine's clock, UTC."""
     deleted_ids: Iterable[int | str] = field(default_factory=list)
     """Records that the source reports as deleted by their id alone."""
+    refused_ids: Iterable[str] = ()
+    """Records that are there but may not be read: not captured, and not gone."""
     distinct: bool = False
     """No record of this page comes a second time in the same read: a sync that knows no earlier versions need not compare."""
     cursor: str | None = None

@@ -18,13 +18,10 @@ from lake_config import Place, Secret, SourceType
 from resources.budget import Budget
 from resources.connectors import json_text
 from resources.connectors.aws import AwsAccount, AwsSettings
-from resources.connectors.aws_columns import MONEY, columns_of, output_shape
 from resources.connectors.aws_errors import Gone
 from resources.connectors.aws_events import webhook
-from resources.connectors.aws_reading import read_each, with_members
+from resources.connectors.aws_reading import Reader, with_members
 from resources.connectors.base import (
-    Column,
-    ColumnType,
     MissingAtSource,
     NotPermitted,
     Page,
@@ -33,6 +30,14 @@ from resources.connectors.base import (
     configured,
 )
 from resources.connectors.chosen_fields import ChosenFields
+from resources.connectors.marketplace_columns import (
+    AGREEMENT_API,
+    CATALOG_API,
+    PRODUCT_COLUMNS,
+    agreement_columns,
+    iso,
+    readable,
+)
 from resources.connectors.marketplace_ledger import UsageLedger
 from resources.connectors.marketplace_usage import UsageFeed
 from resources.connectors.postgres import PostgresSource
@@ -40,7 +45,6 @@ from resources.http import Usage
 
 log = logging.getLogger(__name__)
 
-CATALOG_API, AGREEMENT_API = "marketplace-catalog", "marketplace-agreement"
 PAGE = 50
 """The most that any listing gives."""
 
@@ -112,6 +116,7 @@ class MarketplaceConnector:
         self._of_ledger = (f"{name}.ledger", tenant, budget)
         self._metering: UsageFeed | UsageLedger | None = None
         self._lock = threading.Lock()
+        self._reader = Reader(self._aws.at_once)
         self._found: dict[str, dict[str, Any]] = {}
         """Agreement -> what the last search told of it, until it is read."""
 
@@ -160,7 +165,7 @@ class MarketplaceConnector:
         if table == "products":
             columns, always = PRODUCT_COLUMNS, ("EntityId", "LastModifiedDate")
         elif table == "agreements":
-            columns, always = _agreement_columns(), ("agreementId", "ChangedAt")
+            columns, always = agreement_columns(), ("agreementId", "ChangedAt")
         else:
             raise MissingAtSource(f"{self._aws.where(table)}: AWS Marketplace has the tables {', '.join(TABLES)}.")
         return ChosenFields(columns, (self._settings.tables or {}).get(table), always)
@@ -170,7 +175,8 @@ class MarketplaceConnector:
         return self._usage().pages(window)
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
-        """One request a product, two or more an agreement; several under way."""
+        """One request a product; two or more an agreement, and one or three more if the last listing did not tell of it. Several
+        are under way."""
         if schema.table == "meter_usage":
             return self._usage().of_ids(ids)
         read = self._product if schema.table == "products" else self._agreement
@@ -181,7 +187,9 @@ class MarketplaceConnector:
             except Gone:
                 return None
 
-        return self._fields(schema.table).cut(read_each(ids, one, self._aws.at_once))
+        return self._fields(schema.table).cut(
+            self._reader.records(schema.table, ids, one, lambda: self._listing(schema.table, Window()))
+        )
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """A ledger's. Listed records without a time are read by every sync."""
@@ -194,7 +202,10 @@ class MarketplaceConnector:
     ) -> Iterator[Listed]:
         if schema.table == "meter_usage":
             return self._usage().inventory()
-        return self._listed_products() if schema.table == "products" else self._listed_agreements(window)
+        return self._reader.noted(schema.table, self._listing(schema.table, window))
+
+    def _listing(self, table: str, window: Window) -> Iterator[Listed]:
+        return self._listed_products() if table == "products" else self._listed_agreements(window)
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
         """A look at the feed's folder or the ledger, which asks AWS nothing, and one request: an agreement that changed since.
@@ -267,6 +278,9 @@ class MarketplaceConnector:
     def _product(self, record_id: str) -> tuple[bytes, datetime]:
         given = {"Catalog": self._settings.catalog, "EntityId": record_id}
         answer = self._aws.call(CATALOG_API, "describe_entity", "products", **given)
+        kind = str(answer.value().get("EntityType")).partition("@")[0]  # SaaSProduct@1.0
+        if kind not in self._settings.product_types:  # an event told of it
+            raise Gone(f"{self._aws.where('products')}: {record_id} is a {kind}, which no sync lists")
         return with_members(answer.body, EntityId=json_text.encode(record_id)), answer.read_at
 
     def _search(self, filters: list[dict[str, Any]], **given: Any) -> Iterator[Any]:
@@ -286,23 +300,46 @@ class MarketplaceConnector:
         for page in self._search(_filters(**bounds), sort=sort):
             summaries = page["agreementViewSummaries"]
             self._found |= {one["agreementId"]: one for one in summaries}
-            yield [(one["agreementId"], _iso(one.get("lastUpdateTime"))) for one in summaries]
+            yield [(one["agreementId"], iso(one.get("lastUpdateTime"))) for one in summaries]
 
     def _agreement(self, record_id: str) -> tuple[bytes, datetime]:
-        """What is known of it from the search is kept with it: only that tells when it changed, and its licences."""
-        summary = self._found.pop(record_id, None)
+        """What the search tells of it is kept with it: only that tells when it changed, and its licences. The search is first: if
+        the agreement moves in between, its old time makes the next sync read it again."""
+        summary = self._found.pop(record_id, None) or self._summary(record_id)
         answer = self._aws.call(AGREEMENT_API, "describe_agreement", "agreements", agreementId=record_id)
         pages = self._aws.listing(AGREEMENT_API, "get_agreement_terms", "agreements", TOKEN, agreementId=record_id)
         terms = [term for page in pages for term in page.get("acceptedTerms") or []]
         added = {
             "acceptedTerms": terms,
             "Summary": summary,
-            "ChangedAt": _iso((summary or {}).get("lastUpdateTime")),
-            "Readable": _readable(answer.value(), terms),
+            "ChangedAt": iso(summary.get("lastUpdateTime")),
+            "Readable": readable(answer.value(), terms),
         }
         return with_members(
             answer.body, **{name: json_text.encode(value) for name, value in added.items()}
         ), answer.read_at
+
+    def _summary(self, record_id: str) -> dict[str, Any]:
+        """What a search tells of an agreement that none found yet (an event told of it, or it came twice). There is no filter for
+        one agreement, but one for the chain of renewals it belongs to: mostly it is the first in it.
+
+        Raises:
+            Gone: there is none, or not one that a sync would find (we are the buyer).
+        """
+        found = self._in_chain(record_id, record_id)
+        if found is None:
+            known = self._aws.call(AGREEMENT_API, "describe_agreement", "agreements", agreementId=record_id).value()
+            first = known.get("initialAgreementId")
+            found = self._in_chain(first, record_id) if first and first != record_id else None
+        if found is None:
+            raise Gone(f"{self._aws.where('agreements')}: no search as the proposer finds {record_id}")
+        return found
+
+    def _in_chain(self, first: str, wanted: str) -> dict[str, Any] | None:
+        pages = self._search(_filters(InitialAgreementId=first))
+        return next(
+            (one for page in pages for one in page["agreementViewSummaries"] if one["agreementId"] == wanted), None
+        )
 
 
 def _filters(**more: str) -> list[dict[str, Any]]:
@@ -312,91 +349,6 @@ def _filters(**more: str) -> list[dict[str, Any]]:
 
 def _bound(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _iso(seconds: Any) -> str | None:
-    """Seconds since 1970, as this service writes times, as the text that columns take."""
-    if not isinstance(seconds, int | float):
-        return seconds if isinstance(seconds, str) else None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-TIMES = ("acceptanceTime", "startTime", "endTime")
-TERM_TIMES = ("agreementStartDate", "agreementEndDate")
-
-
-def _readable(agreement: dict[str, Any], terms: list[dict[str, Any]]) -> dict[str, Any]:
-    """What columns are made of: an agreement's times are numbers, its terms and products lists.
-
-    Returns:
-        `times`: as texts; `terms`: kind -> the first term of that kind; `resource`: the first product.
-    """
-    kinds: dict[str, Any] = {}
-    for term in terms:
-        for kind, content in term.items():
-            if isinstance(content, dict):
-                dated = {name: _iso(content[name]) for name in TERM_TIMES if name in content}
-                kinds.setdefault(kind, {**content, **dated})
-    resources = (agreement.get("proposalSummary") or {}).get("resources") or [{}]
-    return {"times": {name: _iso(agreement.get(name)) for name in TIMES}, "terms": kinds, "resource": resources[0]}
-
-
-# -- columns -----------------------------------------------------------------------------------------------------------------
-
-
-def _described(name: str, member: str, kind: ColumnType = "text") -> Column:
-    return Column(name, kind, kind, path=("DetailsDocument", "Description", member))
-
-
-PRODUCT_COLUMNS = (
-    Column("entity_id", "text", "string", path=("EntityId",)),
-    Column("entity_type", "text", "string", path=("EntityType",)),
-    Column("entity_identifier", "text", "string", "id@revision", path=("EntityIdentifier",)),
-    Column("entity_arn", "text", "string", path=("EntityArn",)),
-    Column("last_modified_date", "timestamp", "string", path=("LastModifiedDate",)),
-    _described("product_title", "ProductTitle"), _described("product_code", "ProductCode"),
-    _described("visibility", "Visibility"), _described("product_state", "ProductState"), _described("sku", "Sku"),
-    _described("manufacturer", "Manufacturer"), _described("short_description", "ShortDescription"),
-    _described("long_description", "LongDescription"), _described("highlights", "Highlights", "texts"),
-    _described("search_keywords", "SearchKeywords", "texts"), _described("categories", "Categories", "texts"),
-    Column("dimensions", "json", "json", path=("DetailsDocument", "Dimensions")),
-    Column("regions", "texts", "json", path=("DetailsDocument", "RegionAvailability", "Regions")),
-    Column("targeting", "json", "json", path=("DetailsDocument", "Targeting")),
-    Column("support_description", "text", "json", path=("DetailsDocument", "SupportInformation", "Description")),
-    Column("delivery_options", "json", "json", path=("DetailsDocument", "Versions")),
-)  # fmt: skip
-"""A product's document has no published shape; these are the members of the usual ones. All of it is in `raw_data`."""
-
-
-def _agreement_columns() -> tuple[Column, ...]:
-    described = columns_of(output_shape(AGREEMENT_API, "DescribeAgreement"), prefixes={
-        ("proposalSummary",): "", ("proposalSummary", "resources"): None, ("estimatedCharges",): "",
-        **{(name,): None for name in TIMES},
-    })  # fmt: skip
-    readable = ("Readable",)
-    accepted = output_shape(AGREEMENT_API, "GetAgreementTerms").members["acceptedTerms"].member
-    return (
-        *described,
-        *(_time(name) for name in TIMES),
-        Column("last_update_time", "timestamp", "timestamp", path=("ChangedAt",)),
-        Column("product_id", "text", "string", path=(*readable, "resource", "id")),
-        Column("product_type", "text", "string", path=(*readable, "resource", "type")),
-        Column("entitlements", "json", "list", path=("Summary", "entitlements")),
-        Column("accepted_terms", "json", "list", path=("acceptedTerms",)),
-        *(_term(column) for column in columns_of(accepted, (*readable, "terms"), {(*readable, "terms"): ""})),
-    )  # fmt: skip
-
-
-def _time(name: str) -> Column:
-    readable = f"{name.removesuffix('Time').lower()}_time"
-    return Column(readable, "timestamp", "timestamp", path=("Readable", "times", name))
-
-
-def _term(column: Column) -> Column:
-    """Prices are texts of numbers, too."""
-    if column.name.endswith("_price"):
-        return Column(column.name, "decimal", column.source_type, column.label, path=column.path, sql_type=MONEY)
-    return column
 
 
 SOURCE = SourceType("marketplace", MarketplaceSource, MarketplaceConnector, webhook=webhook)

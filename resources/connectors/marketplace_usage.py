@@ -197,6 +197,11 @@ class UsageFeed:
                 raise PermanentError(
                     f"{self._where}: {file.path}, line {number}: {len(line)} values for {len(header)} columns"
                 )
+            if not line[place].strip():
+                raise PermanentError(
+                    f"{self._where}: {file.path}, line {number}: {self.id_column} is empty, which tells no record from another."
+                    " Correct the file, or set usage_id to a column that every line has."
+                )
             if track:
                 if line[place] in seen:
                     continue

@@ -8,7 +8,7 @@ are got by every sync. Members that we add to a record: `AwsOpportunitySummary`,
 import logging
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -18,9 +18,9 @@ from lake_config import SourceType
 from resources.budget import Budget
 from resources.connectors import json_text
 from resources.connectors.aws import Answer, AwsAccount, AwsSettings
-from resources.connectors.aws_errors import Gone
+from resources.connectors.aws_errors import Gone, Invalid
 from resources.connectors.aws_events import webhook
-from resources.connectors.aws_reading import RECORDS_A_PAGE, read_each, with_members
+from resources.connectors.aws_reading import RECORDS_A_PAGE, Reader, with_members
 from resources.connectors.base import MissingAtSource, NotPermitted, Page, TableSchema, Window
 from resources.connectors.chosen_fields import ChosenFields
 from resources.connectors.partner_central_columns import BENEFITS, MODIFIED, SELLING, TABLES
@@ -75,6 +75,7 @@ class PartnerCentralConnector:
     ) -> None:
         self._settings = settings
         self._aws = account or AwsAccount(tenant, name, settings, budget)
+        self._reader = Reader(self._aws.at_once)
 
     def tables(self) -> list[str]:
         """The built-in tables and those added by configuration, or only those it lists."""
@@ -141,7 +142,7 @@ class PartnerCentralConnector:
             except Gone:
                 return None
 
-        return read_each(ids, one, self._aws.at_once)
+        return self._reader.records(table, ids, one, lambda: self._listing(table)(Window()))
 
     def undated(self, schema: TableSchema) -> Iterator[Page]:
         """None: records without a time are read by every sync."""
@@ -152,15 +153,17 @@ class PartnerCentralConnector:
         schema: TableSchema,
         window: Window = Window(),  # noqa: B008
     ) -> Iterator[Listed]:
-        listings = {
+        return self._reader.noted(schema.table, self._listing(schema.table)(window))
+
+    def _listing(self, table: str) -> Callable[[Window], Iterator[Listed]]:
+        return {
             "opportunities": self._listed_opportunities,
             "solutions": self._listed_solutions,
             "leads": self._listed_leads,
             "engagements": self._listed_engagements,
             "benefit_applications": self._listed_applications,
             "benefit_allocations": self._listed_allocations,
-        }
-        return listings[schema.table](window)
+        }[table]
 
     def has_changes(self, since: dict[str, datetime]) -> bool:
         """Two requests at the most: an opportunity changed since, or an invitation that came since. The other tables cannot be
@@ -244,8 +247,9 @@ class PartnerCentralConnector:
         for side in ("RECEIVER", "SENDER"):
             for page in self._invitations(side, Sort=sort):
                 summaries = page["EngagementInvitationSummaries"]
-                seen |= {one["EngagementId"] for one in summaries if one.get("EngagementId")}
-                yield [(one["Id"], lead_changed(one, engagements.get(one.get("EngagementId")))) for one in summaries]
+                joined = {one["Id"]: _joined(one) for one in summaries}
+                seen |= {key for key in joined.values() if key}
+                yield [(one["Id"], lead_changed(one, engagements.get(joined[one["Id"]] or ""))) for one in summaries]
         rest = [(key, changed) for key, changed in engagements.items() if key not in seen]
         for begin in range(0, len(rest), RECORDS_A_PAGE):
             yield rest[begin : begin + RECORDS_A_PAGE]
@@ -268,12 +272,19 @@ class PartnerCentralConnector:
         """AWS's side is asked second: if the opportunity moves in between, its old time makes the next sync read it again."""
         table = "opportunities"
         own = self._get(SELLING, "get_opportunity", table, Identifier=record_id)
+        # AWS has nothing to say of what was not submitted to it.
+        summary = self._beside("get_aws_opportunity_summary", table, record_id, RelatedOpportunityIdentifier=record_id)
+        return with_members(own.body, AwsOpportunitySummary=summary.body if summary else b"null"), own.read_at
+
+    def _beside(self, operation: str, table: str, record_id: str, **given: Any) -> Answer | None:
+        """What belongs to a record that was read, or None: that it may not be read does not take the record itself away."""
         try:
-            given = {"RelatedOpportunityIdentifier": record_id}
-            summary = self._get(SELLING, "get_aws_opportunity_summary", table, **given).body
-        except Gone:  # AWS has nothing to say of what was not submitted to it
-            summary = b"null"
-        return with_members(own.body, AwsOpportunitySummary=summary), own.read_at
+            return self._get(SELLING, operation, table, **given)
+        except Gone:
+            return None
+        except (NotPermitted, Invalid) as error:
+            log.warning("%s %s is kept without it.", error, record_id)
+            return None
 
     def _engagement(self, record_id: str) -> tuple[bytes, datetime]:
         answer = self._get(SELLING, "get_engagement", "engagements", Identifier=record_id)
@@ -293,12 +304,10 @@ class PartnerCentralConnector:
         ):  # an event told of it, and events don't tell what it is about
             raise Gone(f"{self._aws.where('leads')}: {record_id} is about no lead")
         leads, changed = {"Lead": b"null", "OtherLeads": b"null"}, None
-        if invitation.get("EngagementId"):
-            try:
-                given = {"Identifier": invitation["EngagementId"]}
-                engagement = self._get(SELLING, "get_engagement", "leads", **given).value()
-            except Gone:
-                engagement = {}
+        engagement_id = _joined(invitation)
+        if engagement_id:
+            beside = self._beside("get_engagement", "leads", record_id, Identifier=engagement_id)
+            engagement = beside.value() if beside else {}
             leads = _contexts(engagement)
             changed = engagement_changed(engagement) if leads["Lead"] != b"null" else None
         return with_members(answer.body, **leads, ChangedAt=_text(lead_changed(invitation, changed))), answer.read_at
@@ -337,6 +346,11 @@ def lead_changed(invitation: dict[str, Any], engagement: str | None) -> str | No
     ]
     known = [date[:19] for date in dates if date]
     return f"{max(known)}.{zlib.crc32(status.encode()) % 1_000_000:06d}Z" if known else None
+
+
+def _joined(invitation: dict[str, Any]) -> str | None:
+    """The engagement that an invitation led to. AWS shows it only to those who accepted."""
+    return invitation.get("EngagementId") if invitation.get("Status") == "ACCEPTED" else None
 
 
 def _contexts(engagement: dict[str, Any]) -> dict[str, bytes]:

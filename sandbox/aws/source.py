@@ -65,6 +65,8 @@ class AwsSource:
         self.life = Life(self.shop)
         self.limits = Limits()
         self.forbidden: set[str] = set()
+        self.refused: set[tuple[str, str]] = set()
+        """Operation and id of records that are refused while others are not."""
         self.pages: dict[str, tuple[Any, bytes, bytes]] = {}
         """Of each listing the token asked with last, its page and the page before it, for the fault that repeats that."""
 
@@ -226,6 +228,8 @@ class AwsSource:
         if violations:
             told = f"{len(violations)} validation error{'s' * (len(violations) > 1)} detected: "
             raise Refused("ValidationException", told + "; ".join(one.message for one in violations), violations)
+        if any((name, value) in self.refused for value in given.values() if isinstance(value, str)):
+            raise Refused("AccessDeniedException", f"You are not authorized to perform {name} on this resource.")
         return OPERATIONS[name][0](self.shop, given)
 
     def _words(self, service: str, name: str) -> Mapping[str, Response]:
@@ -268,10 +272,15 @@ class AwsSource:
         return Response(orjson.dumps(self.limits.describe()), media_type="application/json")
 
     async def _rights(self, request: Request) -> Response:
-        """`{"operation": "ListBenefitApplications", "allow": false}` takes a right away, `true` gives it back."""
+        """`{"operation": "ListBenefitApplications", "allow": false}` takes a right away, `true` gives it back; with
+        `"record": "O1"` for this record alone."""
         body = await request.json()
         if body.get("operation") not in OPERATIONS:
             return Response(f"unknown operation: {body.get('operation')}", 400)
+        if "record" in body:
+            about = (body["operation"], body["record"])
+            (self.refused.discard if body.get("allow", True) else self.refused.add)(about)
+            return Response(orjson.dumps(sorted(self.refused)), media_type="application/json")
         (self.forbidden.discard if body.get("allow", True) else self.forbidden.add)(body["operation"])
         return Response(orjson.dumps(sorted(self.forbidden)), media_type="application/json")
 

@@ -4,13 +4,18 @@ Nothing is lost, nothing comes twice; errors say where, what and which AWS reque
 """
 
 import logging
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from resources.connectors import aws
+from resources.connectors.aws_errors import meaning
+from resources.connectors.base import PermanentError
 from sandbox.aws.wire import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from sandbox.server import Sandbox
 from tests.connectors.aws_lakes import asked, aws_lake, aws_sandbox, captured, control
@@ -151,6 +156,29 @@ def test_wrong_and_missing_credentials(lake: SyncedLake, sandbox: Sandbox, monke
     assert "nobody" in lake.capture("opportunities", **SOURCE)["opportunities"].message
 
 
+@pytest.mark.parametrize(
+    ("sentence", "minutes", "says"),
+    [
+        (
+            "Signature expired: 20261114T000000Z is now earlier than 20261114T001500Z",
+            20,
+            r"1(1[89]|20)\d s behind AWS's",
+        ),
+        ("Signature not yet current: 20261114T003000Z is still later than 20261114T001500Z", -20, r"ahead of AWS's"),
+        ("Signature expired: 20261114T000000Z is now earlier than 20261114T001500Z", None, "clock is wrong"),
+    ],
+)
+def test_a_wrong_clock_is_not_taken_for_a_wrong_key(sentence: str, minutes: int | None, says: str) -> None:
+    date = {} if minutes is None else {"date": format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), True)}
+    error = {"Code": "InvalidSignatureException", "Message": sentence}
+    about = {"HTTPStatusCode": 400, "RequestId": "r-1", "HTTPHeaders": date}
+    asked_for = aws.Asked("tenant t, source s", "list_solutions", "tenants.t.sources.s", 1)
+    said = meaning({"Error": error, "ResponseMetadata": about}, asked_for)
+    assert isinstance(said, PermanentError)
+    assert re.search(says, str(said))
+    assert "access_key_id" not in str(said)
+
+
 def test_a_missing_right_concerns_its_tables_alone(lake: SyncedLake, sandbox: Sandbox) -> None:
     for operation in ("ListBenefitApplications", "ListSolutions"):
         control(sandbox, "rights", operation=operation, allow=False)
@@ -162,6 +190,94 @@ def test_a_missing_right_concerns_its_tables_alone(lake: SyncedLake, sandbox: Sa
     assert statuses["opportunities"] == "ok"
     assert statuses["benefit_allocations"] in ("ok", "unchanged")
     assert "partnercentral:ListBenefitApplications" in outcomes["benefit_applications"].message
+
+
+@pytest.fixture
+def refuse(sandbox: Sandbox) -> Iterator[Any]:
+    """Refuses single records by operation until the test is over."""
+    taken: list[dict[str, str]] = []
+
+    def take(operation: str, *records: str) -> None:
+        for record in records:
+            taken.append({"operation": operation, "record": record})
+            control(sandbox, "rights", allow=False, **taken[-1])
+
+    yield take
+    for right in taken:
+        control(sandbox, "rights", allow=True, **right)
+
+
+def test_a_record_that_may_not_be_read_is_left_out_alone(
+    lake: SyncedLake, sandbox: Sandbox, refuse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed, other, *_ = sorted(ids(sandbox, "engagements"))
+    refuse("GetEngagement", closed)
+    assert lake.capture("engagements", **SOURCE)["engagements"].status == "ok"
+    assert set(captured(lake, "engagements")) == ids(sandbox, "engagements") - {closed}
+    assert f"Left out: {closed}" in caplog.text
+    again = lake.capture("engagements", **SOURCE)["engagements"]
+    assert again.status == "unchanged", "all that this sync asked for was refused, but another one may be read"
+    for key in ids(sandbox, "engagements") - {other}:
+        refuse("GetEngagement", key)
+    told = lake.capture("engagements", ids={"engagements": (closed, other)}, **SOURCE)["engagements"]
+    assert told.status == "unchanged", told.message
+    refuse("GetEngagement", other)
+    lost = lake.capture("engagements", **SOURCE)["engagements"]
+    assert lost.status == "not_permitted"
+    assert other in captured(lake, "engagements")
+
+
+def test_a_refused_record_is_no_deleted_one(lake: SyncedLake, sandbox: Sandbox, refuse: Any) -> None:
+    lake.capture("opportunities", **SOURCE)
+    closed, other, *_ = sorted(ids(sandbox))
+    refuse("GetOpportunity", closed)
+    for events in ((closed, other), (closed,)):
+        told = lake.capture("opportunities", ids={"opportunities": events}, **SOURCE)["opportunities"]
+        assert (told.status, told.rows_deleted) == ("unchanged", 0), told.message
+    once_each(lake, sandbox)
+
+
+def test_a_table_of_refused_records_is_given_up_soon(lake: SyncedLake, sandbox: Sandbox) -> None:
+    control(sandbox, "rights", operation="GetOpportunity", allow=False)
+    lake.reconfigure({"max_in_flight": 1}, source="partner_central")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resources.connectors.aws_reading.MANY_REFUSED", 5)
+        outcome = lake.capture("opportunities", **SOURCE)["opportunities"]
+    control(sandbox, "rights", operation="GetOpportunity", allow=True)
+    assert outcome.status == "not_permitted"
+    assert "partnercentral:GetOpportunity" in outcome.message
+    assert asked(sandbox)["GetOpportunity"] < RECORDS
+
+
+def test_what_belongs_to_a_record_may_be_refused(
+    lake: SyncedLake, sandbox: Sandbox, refuse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed, other, *_ = sorted(ids(sandbox))
+    refuse("GetAwsOpportunitySummary", closed)
+    accepted = next(row for row in sandbox.records("aws", "podium", "invitations")
+                    if row["Status"] == "ACCEPTED" and row["EngagementId"])  # fmt: skip
+    refuse("GetEngagement", accepted["EngagementId"])
+    outcomes = lake.capture("opportunities", "leads", **SOURCE)
+    assert {outcome.status for outcome in outcomes.values()} == {"ok"}, outcomes
+    assert captured(lake, "opportunities")[closed]["AwsOpportunitySummary"] is None
+    assert captured(lake, "opportunities")[other]["AwsOpportunitySummary"]
+    assert captured(lake, "leads")[accepted["Id"]]["Lead"] is None
+    assert f"{closed} is kept without it" in caplog.text
+    assert f"{accepted['Id']} is kept without it" in caplog.text
+
+
+def test_the_engagement_of_a_rejected_invitation_is_not_asked_for(
+    lake: SyncedLake, sandbox: Sandbox, refuse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    pending = next(row for row in sandbox.records("aws", "podium", "invitations")
+                   if row["Status"] == "PENDING" and row["PayloadType"] == "LeadInvitation")  # fmt: skip
+    of_others = "eng-0of0others0000"
+    rejected = {"Id": pending["Id"], "Status": "REJECTED", "EngagementId": of_others}
+    sandbox.change("aws", "podium", "invitations", put=[rejected])
+    refuse("GetEngagement", of_others)
+    assert lake.capture("leads", **SOURCE)["leads"].status == "ok"
+    assert captured(lake, "leads")[pending["Id"]]["Lead"] is None
+    assert "kept without it" not in caplog.text
 
 
 def test_an_expired_token_begins_the_listing_anew(

@@ -122,6 +122,39 @@ def test_what_is_gone_becomes_a_tombstone(lake: SyncedLake, sandbox: Sandbox) ->
     assert agreement not in captured(lake, "agreements", "marketplace")
 
 
+def test_what_is_read_by_id_is_what_a_sync_reads(lake: SyncedLake, sandbox: Sandbox) -> None:
+    first, renewed, bought, *_ = sorted(truth(sandbox, "agreements", "agreementId"))
+    quiet = truth(sandbox, "agreements", "agreementId")[renewed]["lastUpdateTime"]
+    chain = {"agreementId": renewed, "initialAgreementId": first, "lastUpdateTime": quiet}
+    sandbox.change("aws", "podium", "agreements", put=[chain])
+    lake.capture("products", "agreements", full=True, **SOURCE)
+    before = captured(lake, "agreements", "marketplace")
+    product = min(truth(sandbox, "products", "EntityId"))
+    told = {"agreements": (first, renewed, bought), "products": (product,)}
+    sandbox.reset_requests()
+    for outcome in lake.capture("products", "agreements", ids=told, **SOURCE).values():
+        assert outcome.rows_written == 0, "nothing moved"
+        assert outcome.status == "unchanged", outcome.message
+    assert asked(sandbox)["SearchAgreements"] == 4, "one each, and one more for what is not the first of its chain"
+    sandbox.change("aws", "podium", "agreements", put=[{"agreementId": first, "status": "TERMINATED"}])
+    assert lake.capture("agreements", ids={"agreements": (first,)}, **SOURCE)["agreements"].rows_written == 1
+    after = captured(lake, "agreements", "marketplace")[first]
+    assert after["status"] == after["Summary"]["status"] == "TERMINATED"
+    assert after["ChangedAt"] > before[first]["ChangedAt"]
+    assert after["Summary"]["entitlements"] == before[first]["Summary"]["entitlements"]
+    assert lake.capture("agreements", **SOURCE)["agreements"].status == "unchanged"
+
+
+def test_products_of_other_kinds_are_not_read_by_id(lake: SyncedLake, sandbox: Sandbox) -> None:
+    kind = "SaaSProduct"
+    lake.reconfigure({"product_types": [kind]}, source="marketplace")
+    rows = truth(sandbox, "products", "EntityId")
+    other = next(key for key, row in rows.items() if row["EntityType"] != kind)
+    lake.capture("products", **SOURCE)
+    lake.capture("products", ids={"products": (other,)}, **SOURCE)
+    assert {rows[key]["EntityType"] for key in captured(lake, "products", "marketplace")} == {kind}
+
+
 def test_polls_look_at_the_folder_and_ask_once(lake: SyncedLake, sandbox: Sandbox) -> None:
     connector: Any = connect("podium", "marketplace", lake.settings.tenants["podium"].sources["marketplace"])
     far = datetime(2030, 1, 1, tzinfo=UTC)
@@ -236,6 +269,7 @@ def test_a_past_day_reads_that_days_files(tmp_path: Path) -> None:
         (["1,10"], "key,quantity", "no column id"),
         (["1,10,11"], "id,quantity", "line 2: 3 values for 2 columns"),
         (['1,"10', "2,20"], "id,quantity", "no CSV"),
+        (["1,10", " ,20", ",30"], "id,quantity", "line 3: id is empty"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, rows: list[str], header: str, says: str) -> None:

@@ -97,6 +97,49 @@ def test_eventbridge_tells_of_an_opportunity_and_of_an_invitation() -> None:
     assert aws_events.webhook(SECRET, bearer, body) == [Change("leads", "engi-0000001abc3de")]
 
 
+def eventbridge(source: str, detail: dict[str, Any], *resources: str) -> list[Change]:
+    event = {"version": "0", "detail-type": "Something", "source": source, "resources": resources, "detail": detail}
+    return aws_events.webhook(SECRET, BASIC, json.dumps(event).encode())
+
+
+def test_eventbridge_tells_of_an_agreement_but_not_of_its_product() -> None:
+    agreement = {"id": "agmt-9xyz8wmklp67rt32nb1qv45ds", "intent": "NEW", "status": "ACTIVE"}
+    detail = {"catalog": "AWSMarketplace", "agreement": agreement, "product": {"id": "prod-ofanotherseller"}}
+    arn = f"arn:aws:aws-marketplace::agreement:{agreement['id']}"
+    assert eventbridge("aws.agreement-marketplace", detail, arn) == [Change("agreements", agreement["id"])]
+    assert eventbridge("aws.agreement-marketplace", {}, arn) == [Change("agreements", agreement["id"])]
+
+
+def test_eventbridge_tells_of_a_product() -> None:
+    arns = "arn:aws:aws-marketplace:us-east-1:123456789012:AWSMarketplace"
+    old = "bbbbaaaa-abcd-1111-abcd-666666666666"
+    detail = {"offer": {"id": "offer-1234567890123"}, "product": {"id": old}}
+    resources = (f"{arns}/Offer/offer-1234567890123", f"{arns}/SaaSProduct/{old}", f"{arns}/AmiProduct/prod-4example")
+    told = [Change("products", old), Change("products", "prod-4example")]
+    assert eventbridge("aws.marketplacecatalog", detail, *resources) == told
+    assert eventbridge("aws.marketplacecatalog", {"changeSetId": "x"}, f"{arns}/ChangeSet/x") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "record_id"),
+    [
+        ("opportunity", "1234567"),
+        ("opportunity", "O1234567\n"),
+        ("opportunity", 5),
+        ("engagementInvitation", "eng-0e7bzf66vlcj3p"),
+        ("engagement", "engi-0000001abc3de"),
+        ("benefitApplication", "benalloc-1"),
+        ("benefitAllocation", ["benalloc-1"]),
+        ("product", "offer-1234567890123"),
+        ("product", "prod-1@3"),
+        ("agreement", "../agmt-1"),
+    ],
+)
+def test_an_id_of_another_form_than_its_table_has_is_refused(key: str, record_id: Any) -> None:
+    with pytest.raises(ValueError, match="is no id of"):
+        eventbridge("aws.somewhere", {key: {"id": record_id}})
+
+
 @pytest.mark.parametrize(
     "headers",
     [
