@@ -17,12 +17,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import responses as http_phrases
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
 
+from lake_config import SourceSettings
 from resources.budget import Budget
 from resources.connectors.base import PermanentError, TransientError
 from resources.http_session import (
@@ -161,6 +162,26 @@ class HttpClient:
         self._usage: dict[str | None, Usage] = defaultdict(Usage)
         self._seen_time: tuple[datetime, float] | None = None
 
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        settings: SourceSettings,
+        tenant: str,
+        budget: Budget | None,
+        retry: RetryPolicy | None = None,
+    ) -> Self:
+        """The client of one source instance, with the bounds that its settings give."""
+        return cls(
+            tenant,
+            name,
+            max_in_flight=settings.max_in_flight,
+            max_per_second=settings.max_per_second,
+            timeout_seconds=settings.timeout_seconds,
+            retry=retry,
+            budget=budget,
+        )
+
     def names(self, table: str | None = None) -> dict[str, str | None]:
         """Tenant, source and table, as the `extra` of a log line."""
         return {**self._names, "table": table}
@@ -245,6 +266,14 @@ class HttpClient:
             return None
         date, at = seen
         return date + timedelta(seconds=math.floor(self._clock() - at))
+
+    def source_time(self) -> datetime:
+        """`server_time`, and this machine's clock where no answer had one."""
+        known = self.server_time()
+        if known is None:
+            log.warning("%s: the server sends no Date header; this machine's clock stands in", self.where())
+            return datetime.now(UTC).replace(microsecond=0)
+        return known
 
     def close(self) -> None:
         """Give connections back, and what is left of the budget's portion."""

@@ -132,14 +132,7 @@ class OdooConnector:
     ) -> None:
         self._settings = settings
         self._keys = f"tenants.{tenant}.sources.{name}"
-        self._http = http or HttpClient(
-            tenant,
-            name,
-            max_in_flight=settings.max_in_flight,
-            max_per_second=settings.max_per_second,
-            timeout_seconds=settings.timeout_seconds,
-            budget=budget,
-        )
+        self._http = http or HttpClient.of(name, settings, tenant, budget)
         self._labels = Labels()
         self._models = {table: table.replace("_", ".") for table in BUILT_IN_TABLES}
         self._login_lock = threading.Lock()
@@ -164,11 +157,7 @@ class OdooConnector:
 
     def server_time(self) -> datetime:
         self._rpc()
-        known = self._http.server_time()
-        if known is None:
-            log.warning("%s: the server sends no Date header; this machine's clock stands in", self._http.where())
-            return datetime.now(UTC).replace(microsecond=0)
-        return known
+        return self._http.source_time()
 
     def schema(self, table: str) -> TableSchema:
         """The stored fields of `table` that this user may read, as the server describes them now.

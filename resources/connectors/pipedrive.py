@@ -98,14 +98,7 @@ class PipedriveConnector:
     ) -> None:
         self._settings = settings
         self._keys = f"tenants.{tenant}.sources.{name}"
-        self._http = http or HttpClient(
-            tenant,
-            name,
-            max_in_flight=settings.max_in_flight,
-            max_per_second=settings.max_per_second,
-            timeout_seconds=settings.timeout_seconds,
-            budget=budget,
-        )
+        self._http = http or HttpClient.of(name, settings, tenant, budget)
         self._login_http = HttpClient(tenant, name, max_in_flight=1, timeout_seconds=settings.timeout_seconds)
         self._login_lock = threading.Lock()
         self._opened: Api | None = None
@@ -128,14 +121,9 @@ class PipedriveConnector:
         return f"Pipedrive of {company}: logged in as {me.get('name')} (user {me.get('id')}) in {seconds:.2f} s"
 
     def server_time(self) -> datetime:
-        known = self._http.server_time()
-        if known is None:
+        if self._http.server_time() is None:
             self._api().one("/v1/users/me", None, ME_COST)
-            known = self._http.server_time()
-        if known is None:
-            log.warning("%s: the server sends no Date header; this machine's clock stands in", self._http.where())
-            return datetime.now(UTC).replace(microsecond=0)
-        return known
+        return self._http.source_time()
 
     def schema(self, table: str) -> TableSchema:
         """The fields of `table`, custom ones under the names that they have now.

@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -143,14 +143,7 @@ class SalesforceConnector:
     ) -> None:
         self._settings = settings
         self._keys = f"tenants.{tenant}.sources.{name}"
-        self._http = http or HttpClient(
-            tenant,
-            name,
-            max_in_flight=settings.max_in_flight,
-            max_per_second=settings.max_per_second,
-            timeout_seconds=settings.timeout_seconds,
-            budget=budget,
-        )
+        self._http = http or HttpClient.of(name, settings, tenant, budget)
         self._cursors = threading.Semaphore(CURSORS)
         self._lock = threading.Lock()
         self._listing = threading.Lock()
@@ -175,11 +168,7 @@ class SalesforceConnector:
 
     def server_time(self) -> datetime:
         self._connected().session()
-        known = self._http.server_time()
-        if known is None:
-            log.warning("%s: the server sends no Date header; this machine's clock stands in", self._http.where())
-            return datetime.now(UTC).replace(microsecond=0)
-        return known
+        return self._http.source_time()
 
     def schema(self, table: str) -> TableSchema:
         """The fields of `table` that this user may read, as the org describes them now.

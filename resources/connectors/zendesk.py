@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -109,16 +109,9 @@ class ZendeskConnector:
     ) -> None:
         self._settings = settings
         self._keys = f"tenants.{tenant}.sources.{name}"
-        self._http = http or HttpClient(
-            tenant,
-            name,
-            max_in_flight=settings.max_in_flight,
-            max_per_second=settings.max_per_second,
-            timeout_seconds=settings.timeout_seconds,
-            # A 429 asks to wait up to a minute and a half, and whoever else exports shares the minute with us.
-            retry=RetryPolicy(tries=8, deadline=900),
-            budget=budget,
-        )
+        # A 429 asks to wait up to a minute and a half, and whoever else exports shares the minute with us.
+        patient = RetryPolicy(tries=8, deadline=900)
+        self._http = http or HttpClient.of(name, settings, tenant, budget, patient)
         self._lock = threading.RLock()
         self._connected: Api | None = None
         self._fields_read: list[Answer] | None = None
@@ -143,11 +136,7 @@ class ZendeskConnector:
 
     def server_time(self) -> datetime:
         self._fields()
-        known = self._http.server_time()
-        if known is None:
-            log.warning("%s: the server sends no Date header; this machine's clock stands in", self._http.where())
-            return datetime.now(UTC).replace(microsecond=0)
-        return known
+        return self._http.source_time()
 
     def schema(self, table: str) -> TableSchema:
         """The documented columns, and of tickets the custom fields as the account has them now.
