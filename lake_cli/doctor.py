@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from lake_assets.gold.spec import load_marts
 from lake_assets.silver.spec import SpecError, load_specs
 from lake_cli.console import err, print_json, print_table
-from lake_config import ConfigError, MissingVariableError, Settings, load_settings
+from lake_config import ConfigError, MissingVariableError, Secret, Settings, load_settings
 from resources.connecting import connect
 from resources.connectors.base import SourceError
 from resources.dagster_home import instance_environment
@@ -74,6 +74,8 @@ def _findings() -> Iterator[Finding]:
             if tenant.retired:
                 yield Finding(where, True, "retired: not synced")
                 continue
+            if source.webhook_secret is not None:
+                yield _webhook(f"tenants.{slug}.sources.{name}.webhook_secret", where, source.webhook_secret)
             connector = connect(slug, name, source)
             try:
                 yield _try(
@@ -85,6 +87,19 @@ def _findings() -> Iterator[Finding]:
                 )
             finally:
                 connector.close()
+
+
+def _webhook(key: str, where: str, secret: Secret) -> Finding:
+    unset = ", ".join(secret.missing())
+    if unset:
+        return Finding(
+            f"{where} webhooks", False, f"environment variable {unset} is not set", f"Set it, or take {key} out."
+        )
+    if not secret.reveal(key).strip():
+        return Finding(
+            f"{where} webhooks", False, "the secret is empty: every message is refused", f"Set what {key} names."
+        )
+    return Finding(f"{where} webhooks", True, "configured")
 
 
 def _try(what: str, look: Callable[[], str], advice: str, *errors: type[Exception]) -> Finding:

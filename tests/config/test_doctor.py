@@ -48,6 +48,22 @@ def test_each_source_is_judged_by_itself(odoo: Sandbox, new_lake: Callable[..., 
     assert "s3cret" not in json.dumps(findings)
 
 
+def test_a_webhooks_secret_that_is_missing_or_empty_is_told(
+    odoo: Sandbox, new_lake: Callable[..., SyncedLake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMPTY_HOOK", "")
+    secrets = {"good": "abc", "unset": "${NOT_SET_ANYWHERE}", "empty": "${EMPTY_HOOK}"}
+    new_lake(
+        {slug: {"odoo": odoo_source(odoo, webhook_secret=secret)} for slug, secret in secrets.items()}, NO_POSTGRES
+    )
+    _, findings = _examine()
+    assert {slug: findings[f"{slug}/odoo webhooks"]["ok"] for slug in secrets} == {
+        "good": True,
+        "unset": False,
+        "empty": False,
+    }
+
+
 def test_a_wrong_file_is_the_only_finding(new_lake: Callable[..., SyncedLake]) -> None:
     lake = new_lake({"anna": {}})
     lake.config.write_text("lake: {start_date: soon}\ntenants: {}\n")
