@@ -112,8 +112,8 @@ class Api:
         self._named = 0
         """The burst limit, once an answer came."""
         self._access: tuple[str, float] | None = None
-        self._worked = ""
-        """The access token that was accepted last."""
+        self._worked: set[str] = set()
+        """Access tokens that some answer accepted; a request may be refused with one that another thread has renewed since."""
 
     def listed(self, path: str, params: Mapping[str, str], table: str, cost: float) -> Listed:
         """One page of a list; `path`: from `/` on, e.g. `/api/v2/deals`.
@@ -148,7 +148,7 @@ class Api:
             if response.status == 401:
                 raise self._unauthorized(response, used)
             if response.status == 200:
-                self._worked = used
+                self._worked.add(used)
             if response.status == 400 and ("cursor" in params or "cursor:" in _said(response)):
                 # Whatever it says to a cursor: what else the request holds was good for the page before.
                 raise CursorRefused(f"{response.where}: the source refuses its own cursor: {_refusal(response)}")
@@ -298,10 +298,10 @@ class Api:
         said = f"{response.where}: {_refusal(response)}"
         if not used:
             return PermanentError(f"{said}. Check {self._keys}.api_token.")
-        if used != self._worked:
-            return PermanentError(f"{said}. A fresh access token was refused too: grant the app anew.")
         with self._lock:
             if self._access is not None and self._access[0] == used:
+                if used not in self._worked:
+                    return PermanentError(f"{said}. A fresh access token was refused too: grant the app anew.")
                 self._access = None
         return TryAgain("the access token is not valid any more")
 
