@@ -291,11 +291,12 @@ def _capture(
             state = replace(state, rest=stop.rest, watermark=next_watermark(request.day, state.watermark, server_time))
         return _paused(state, outcome, request)
     now = datetime.now(UTC)
+    rest = None if window.rest or request.full else state.rest  # a past day leaves what is not of it
     return replace(
         state,
         watermark=next_watermark(request.day, state.watermark, server_time),
-        rest=None if window.rest or request.full else state.rest,
-        resumes_at=None,
+        rest=rest,
+        resumes_at=state.resumes_at if rest else None,
         status=outcome.status,
         message=outcome.message,
         failures=0,

@@ -177,7 +177,9 @@ def pause(captured: Captured, shaped: Shaped) -> None:
 def test_a_sync_of_an_earlier_day_leaves_what_a_paused_one_left(captured: Captured, shaped: Shaped) -> None:
     pause(captured, shaped)
     captured.sync(day=datetime.now(UTC).date() - timedelta(days=2))
+    assert load_state(captured.lake, TENANT, SOURCE, TABLE).resumes_at is not None
     captured.sync()
+    assert load_state(captured.lake, TENANT, SOURCE, TABLE).resumes_at is None
     assert set(captured.raw()) == {str(record_id) for record_id in shaped.records}
 
 
