@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from sandbox.aws.services import Violation, models
 
-ACCESS_KEY_ID = "AKIAPODIUMSANDBOX001"
+ACCESS_KEY_ID = "podium-sandbox-key"
 SECRET_ACCESS_KEY = "podium-sandbox-secret"
 """The one pair of keys that this server knows."""
 

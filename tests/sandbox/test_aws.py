@@ -222,7 +222,7 @@ def test_the_dirt_of_real_data_is_there(sandbox: Sandbox) -> None:
 )
 def test_keys_and_signatures_are_checked(sandbox: Sandbox, service: str, name: str) -> None:
     call = calls(sandbox)[name][1]
-    assert code(lambda: call(connect(sandbox, key="AKIASOMEBODYELSE0001")(service))) == "UnrecognizedClientException"
+    assert code(lambda: call(connect(sandbox, key="somebody-elses-key")(service))) == "UnrecognizedClientException"
     assert code(lambda: call(connect(sandbox, secret="wrong")(service))) == "InvalidSignatureException"
 
 
