@@ -21,7 +21,7 @@ from resources.budget import Budget
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, SourceError, TransientError
 from resources.pacing import Pace
 
-BLOCK_BYTES = 1_200_000
+BLOCK_BYTES = 6_000_000
 """Of rows handed over at once: what is made of them still fits the processor's cache."""
 
 BLOCKS_WAITING = 3
@@ -138,7 +138,7 @@ class Sessions:
         with self.statement(table) as connection:
             return connection.execute(statement, values).fetchall()
 
-    def copied(self, statement: sql.Composed, table: str) -> Iterator[list[bytes]]:
+    def copied(self, statement: sql.Composed, table: str) -> Iterator[list[Any]]:
         """The rows of a `COPY ... TO STDOUT`, some at a time, read ahead by a thread."""
         with self.statement(table) as connection:
             login = self._login()
@@ -181,8 +181,8 @@ class Sessions:
 
 def _streamed(
     connection: psycopg.Connection[Any], statement: sql.Composed, first: float, silence: float, where: str
-) -> Iterator[list[bytes]]:
-    """A COPY's rows in lists of about `BLOCK_BYTES`. A thread receives while the consumer works.
+) -> Iterator[list[Any]]:
+    """A COPY's rows, as psycopg hands them out, in lists of about `BLOCK_BYTES`. A thread receives while the consumer works.
 
     Parameters:
         first: seconds until the first row, or the end of none. The server may sort or search all that time.
@@ -191,12 +191,12 @@ def _streamed(
     Raises:
         TransientError: it took longer.
     """
-    waiting: queue.Queue[list[bytes] | BaseException | None] = queue.Queue(BLOCKS_WAITING)
+    waiting: queue.Queue[list[Any] | BaseException | None] = queue.Queue(BLOCKS_WAITING)
     stopped = threading.Event()
     heard: list[float] = []
     """When the last row came, if one did."""
 
-    def put(item: "list[bytes] | BaseException | None") -> None:
+    def put(item: "list[Any] | BaseException | None") -> None:
         while not stopped.is_set():
             with suppress(queue.Full):
                 return waiting.put(item, timeout=0.1)
@@ -204,13 +204,13 @@ def _streamed(
     def receive() -> None:
         monotonic = time.monotonic
         try:
-            rows: list[bytes] = []
+            rows: list[Any] = []
             size = 0
             with connection.cursor() as cursor, cursor.copy(statement) as copy:
                 for data in copy:
                     heard[:] = (monotonic(),)
-                    rows.append(row := bytes(data))
-                    size += len(row)
+                    rows.append(data)
+                    size += len(data)
                     if size >= BLOCK_BYTES:
                         put(rows)
                         if stopped.is_set():
@@ -221,7 +221,7 @@ def _streamed(
         except BaseException as error:
             put(error)
 
-    def waited(since: float) -> "list[bytes] | BaseException | None":
+    def waited(since: float) -> "list[Any] | BaseException | None":
         while True:
             [last], limit = (heard, silence) if heard else ([since], first)
             left = max(last, since) + limit - time.monotonic()
