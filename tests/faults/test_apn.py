@@ -53,8 +53,9 @@ def capture(lake: SyncedLake, table: str, **options: Any) -> Any:
 
 
 def test_a_first_sync_that_loses_its_connection_writes_nothing_and_the_next_one_all(
-    sandbox: Sandbox, lake: SyncedLake
+    sandbox: Sandbox, lake: SyncedLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(postgres_session, "BLOCK_BYTES", 100_000)  # some of it has been handed on by then
     sandbox._call("POST", "apn/podium/terminate", {"after_rows": 3000})
     outcome = capture(lake, "opportunity")
     assert (outcome.status, outcome.retry, outcome.rows_written) == ("failed", True, 0)
@@ -66,7 +67,10 @@ def test_a_first_sync_that_loses_its_connection_writes_nothing_and_the_next_one_
     assert len(set(ids)) == len(ids) == ROWS
 
 
-def test_an_increment_goes_on_where_its_connection_was_lost(sandbox: Sandbox, port: int) -> None:
+def test_an_increment_goes_on_where_its_connection_was_lost(
+    sandbox: Sandbox, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_session, "BLOCK_BYTES", 100_000)
     source = connector(port)
     schema = source.schema("opportunity")
     window = Window(datetime.now(UTC) - timedelta(days=3000))
