@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 18
 """Read between two looks at the clock."""
 
 

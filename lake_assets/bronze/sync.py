@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, ClassVar, Self
 
 from lake_assets.bronze.capture import SyncRequest, TableOutcome, capture_table
-from lake_assets.bronze.collector import rare_collections
+from lake_assets.bronze.interpreter import streaming
 from lake_assets.bronze.state import register_source
 from resources import progress
 from resources.connectors.base import Connector
@@ -69,7 +69,7 @@ def sync_source(
     """
     name = f"sync-{request.tenant}-{request.source}"
     purpose = f"sync of {request.tenant}/{request.source} in run {request.run_id}"
-    with lake.lock(name, purpose, wait_seconds), rare_collections():
+    with lake.lock(name, purpose, wait_seconds), streaming():
         lake.storage.sweep_litter()
         connector = connect()
         try:
