@@ -7,15 +7,17 @@ account may say too much, never too little. Days are UTC.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
+from functools import partial
 
 from resources import layout
 from resources.connectors.base import BudgetSpent
 from resources.lake import Lake
-from resources.pacing import RateLimit
+from resources.pacing import RateLimit, Times
 
 PORTIONS = 100
 """A process takes this part of a day's budget at a time."""
@@ -23,11 +25,17 @@ PORTIONS = 100
 UNCAPPED_PORTION = 500
 """Where there is no cap, the account is brought up to date every so many units."""
 
+SHARED_FROM_SECONDS = 10
+"""A rate limit over at least so long a span is kept beside the lake, which costs two small writes a request."""
+
+LONGEST_REQUEST = 120
+"""Seconds for which a place is held whose process never told of an answer."""
+
 
 @dataclass(frozen=True)
 class Account:
     """What one source instance was asked on `day`. `requests`; `spent`: their cost, in the unit in which the source counts;
-    `recent`: of each rate limit, when its latest requests were answered (Unix time)."""
+    `recent`: of each shared rate limit, when its latest requests were answered, or will be (Unix time)."""
 
     day: str = ""
     requests: int = 0
@@ -86,21 +94,27 @@ class Budget:
             self._requests += 1
 
     def rate_limit(self, name: str, count: int, seconds: float) -> RateLimit:
-        """The limit of that name, which remembers what other processes asked in the last `seconds`."""
+        """The limit of that name. All processes share it, if its span is long enough that one might end and the next begin
+        within it."""
         with self._lock:
             if name not in self._limits:
-                account = load_account(self._lake, self._tenant, self._source) if self._lake else Account()
-                # Kept by the clock on the wall, waited for by one that never jumps.
-                shift = time.monotonic() - time.time()
-                ended = [min(at + shift, time.monotonic()) for at in account.recent.get(name, [])]
-                self._limits[name] = RateLimit(count, seconds, time.monotonic, time.sleep, ended)
+                shared = self._lake is not None and seconds >= SHARED_FROM_SECONDS
+                self._limits[name] = (
+                    RateLimit(count, seconds, time.time, time.sleep, partial(self._edit_recent, name), LONGEST_REQUEST)
+                    if shared
+                    else RateLimit(count, seconds, time.monotonic, time.sleep)
+                )
             return self._limits[name]
+
+    def _edit_recent(self, name: str, change: Callable[[Times], Times]) -> None:
+        with self._account() as (before, write):
+            write(replace(before, recent={**before.recent, name: change(before.recent.get(name, []))}))
 
     def close(self) -> None:
         """Give back what was not spent."""
         with self._lock:
             self._drop_yesterdays()
-            if self._lake is not None and (self._requests or self._granted or self._limits):
+            if self._lake is not None and (self._requests or self._granted):
                 self._take(-self._granted)
             self._granted = 0.0
 
@@ -114,14 +128,20 @@ class Budget:
             account, granted = self._after(self._own, amount, at_least)
             self._own, self._requests = account, 0
             return granted
-        with self._lake.lock(
-            f"budget-{self._tenant}-{self._source}", f"accounting for {self._tenant}/{self._source}", 60
-        ):
-            before = load_account(self._lake, self._tenant, self._source, self._now().date())
+        with self._account() as (before, write):
             account, granted = self._after(before, amount, at_least)
-            self._lake.storage.write_json(layout.budget_file(self._tenant, self._source), asdict(account))
+            write(account)
         self._requests = 0
         return granted
+
+    @contextmanager
+    def _account(self) -> Iterator[tuple[Account, Callable[[Account], None]]]:
+        """Today's account, and what replaces it, with no other process between."""
+        lake, tenant, source = self._lake, self._tenant, self._source
+        assert lake is not None
+        with lake.lock(f"budget-{tenant}-{source}", f"accounting for {tenant}/{source}", 60):
+            before = load_account(lake, tenant, source, self._now().date())
+            yield before, lambda account: lake.storage.write_json(layout.budget_file(tenant, source), asdict(account))
 
     def _after(self, before: Account, amount: float, at_least: float) -> tuple[Account, float]:
         today = self._now().date().isoformat()
@@ -133,17 +153,8 @@ class Budget:
             if left < at_least:
                 raise self._spent()
             granted = min(amount, left)
-        shift = time.time() - time.monotonic()
-        recent = {name: [at + shift for at in limit.recent()] for name, limit in self._limits.items()}
-        return (
-            replace(
-                before,
-                requests=before.requests + self._requests,
-                spent=max(0.0, before.spent + granted),
-                recent={**before.recent, **recent},
-            ),
-            granted,
-        )
+        spent = max(0.0, before.spent + granted)
+        return replace(before, requests=before.requests + self._requests, spent=spent), granted
 
     def _spent(self) -> BudgetSpent:
         resumes_at = datetime.combine(self._now().date() + timedelta(days=1), time_of_day.min, tzinfo=UTC)

@@ -281,7 +281,7 @@ class HttpClient:
         self._budget.close()
 
     def rate_limit(self, name: str, count: int, seconds: float) -> RateLimit:
-        """A bound that some of the requests share (`fetch(limit=...)`), over all threads and, in turn, processes."""
+        """A bound that some of the requests share (`fetch(limit=...)`), over all threads; see `Budget.rate_limit`."""
         return self._budget.rate_limit(name, count, seconds)
 
     @contextmanager

@@ -5,8 +5,7 @@ What belongs here: waiting, over threads. What does not: what a day may cost (`r
 
 import math
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -34,6 +33,14 @@ class Pace:
             self._next = max(self._next, self._clock() + seconds)
 
 
+LOOK_AGAIN_SECONDS = 0.25
+"""While every place is held by a request under way, perhaps another process's."""
+
+Times = list[float]
+Edit = Callable[[Callable[[Times], Times]], None]
+"""Replaces a list of times by what a function makes of it, with nobody else between."""
+
+
 class RateLimit:
     """At most `count` requests in any `seconds`, as the server sees it.
 
@@ -41,7 +48,9 @@ class RateLimit:
     its way could reach the server together with one of the next span.
 
     Parameters:
-        ended: when earlier requests (of another process, say) were answered, by `clock`.
+        clock: the time; of a limit that processes share, one that they share too.
+        edit: where the times of answers are kept; by default here.
+        longest: a request under way without an answer counts as answered after so many seconds: its process may be gone.
     """
 
     def __init__(
@@ -50,31 +59,55 @@ class RateLimit:
         seconds: float,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
-        ended: Iterable[float] = (),
+        edit: Edit | None = None,
+        longest: float = math.inf,
     ) -> None:
-        self._seconds, self._clock, self._sleep = seconds, clock, sleep
-        # `-inf`: never used. One entry a place; a request takes the place that has been free for longest.
-        self._free: deque[float] = deque(sorted([-math.inf] * count + list(ended))[-count:])
-        self._changed = threading.Condition()
+        self._count, self._seconds, self._clock, self._sleep = count, seconds, clock, sleep
+        self._edit, self._longest = edit or self._edit_here, longest
+        self._times: Times = []
+        self._own = threading.Lock()
+        self._answered = threading.Condition()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for a place, and hold it while the request is under way."""
-        with self._changed:
-            while not self._free:
-                self._changed.wait()
-            ended = self._free.popleft()
-        wait = ended + self._seconds - self._clock()
+        while (place := self._take()) is None:
+            pass
         try:
-            if wait > 0:
-                self._sleep(wait)
             yield
         finally:
-            with self._changed:
-                self._free.append(self._clock())
-                self._changed.notify()
+            self._edit(lambda times: [*_without(times, place), self._clock()])
+            with self._answered:
+                self._answered.notify_all()
 
-    def recent(self) -> list[float]:
-        """When the requests that still count were answered, by the clock."""
-        with self._changed:
-            return [ended for ended in self._free if ended > self._clock() - self._seconds]
+    def _take(self) -> float | None:
+        """The time that stands for this request, if there was a place; else wait for one."""
+        wait, place = 0.0, None
+
+        def change(times: Times) -> Times:
+            nonlocal wait, place
+            now = self._clock()
+            # Times far ahead are of a clock that was put back since.
+            held = sorted(min(at, now + self._longest) for at in times if at + self._seconds > now)
+            if len(held) < self._count:
+                place = now + self._longest
+                return [*held, place]
+            wait = held[-self._count] + self._seconds - now
+            return held
+
+        self._edit(change)
+        if place is None and wait > self._seconds:
+            with self._answered:
+                self._answered.wait(LOOK_AGAIN_SECONDS)
+        elif place is None:
+            self._sleep(wait)
+        return place
+
+    def _edit_here(self, change: Callable[[Times], Times]) -> None:
+        with self._own:
+            self._times = change(self._times)
+
+
+def _without(times: Times, one: float) -> Times:
+    place = times.index(one) if one in times else len(times)
+    return times[:place] + times[place + 1 :]

@@ -2,13 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from resources.budget import Budget, load_account
+from resources.budget import LONGEST_REQUEST, Budget, load_account
 from resources.connectors.base import BudgetSpent
 from resources.http import HttpClient
 from resources.lake import Lake
@@ -131,18 +130,48 @@ def test_no_span_of_time_sees_more_requests_than_the_limit(threads: int) -> None
     assert all(later - earlier >= 60 for earlier, later in zip(served, served[10:], strict=False))
 
 
-def test_the_limit_remembers_what_another_process_asked(lake: Lake) -> None:
+def test_processes_share_a_limit_while_they_run_and_after_a_crash(lake: Lake) -> None:
     waits: list[float] = []
-    clock: Callable[[], float] = time.monotonic
-    first = Budget(lake, "t", "s")
-    limit = first.rate_limit("exports", 2, 60)
-    for _ in range(2):
-        with limit.turn():
-            pass
-    first.close()
+    exports = Budget(lake, "t", "s").rate_limit("exports", 2, 60)
+    with exports.turn():
+        pass
+    crashed = Budget(lake, "t", "s").rate_limit("exports", 2, 60).turn()
+    crashed.__enter__()  # and no answer is ever told of
     again = Budget(lake, "t", "s").rate_limit("exports", 2, 60)
-    again._sleep = waits.append
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        again._clock = lambda: time.time() + seconds
+
+    again._sleep = wait
     with again.turn():
         pass
     assert len(waits) == 1
-    assert 55 < waits[0] <= 60 + clock() - clock() + 1
+    assert 55 < waits[0] <= 60
+    after = load_account(lake, "t", "s")
+    assert max(after.recent["exports"]) > time.time() + 60  # the crashed one still holds its place
+
+
+def test_a_place_whose_process_is_gone_becomes_free(lake: Lake) -> None:
+    gone = Budget(lake, "t", "s").rate_limit("exports", 1, 60).turn()
+    gone.__enter__()
+    after = Budget(lake, "t", "s").rate_limit("exports", 1, 60)
+    after._clock = lambda: time.time() + LONGEST_REQUEST + 61
+    with after.turn():
+        pass
+
+
+def test_a_clock_that_was_put_back_does_not_block_for_long(lake: Lake) -> None:
+    early = Budget(lake, "t", "s").rate_limit("exports", 1, 60)
+    early._clock = lambda: time.time() + 86_400
+    with early.turn():
+        pass
+    late = Budget(lake, "t", "s").rate_limit("exports", 1, 60)
+    assert late._take() is None
+    late._clock = lambda: time.time() + LONGEST_REQUEST + 61
+    assert late._take() is not None
+
+
+def test_a_short_span_costs_no_file(lake: Lake) -> None:
+    with Budget(lake, "t", "s").rate_limit("burst", 2, 2).turn():
+        assert load_account(lake, "t", "s").recent == {}
