@@ -25,6 +25,7 @@ from sandbox.server import Sandbox
 from tests.lakes import write_config
 
 LAKE = Path(sys.executable).parent / "lake"
+DEMO = Path(__file__).parents[2] / "lake.yaml"
 PATIENCE_SECONDS = 300
 
 
@@ -107,24 +108,25 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 @contextmanager
 def lake_up(
-    tenants: Mapping[str, Mapping[str, Any]], days: int, scale: float, arguments: list[str] | None = None
+    tenants: Mapping[str, Mapping[str, Any]] | None, days: int, scale: float, arguments: list[str] | None = None
 ) -> Iterator[LakeUp]:
     """Start `lake up` over an empty lake; at the end it is stopped if it runs.
 
     Parameters:
-        tenants: slug -> keys of its Odoo source besides the address; the slug is the sandbox's database.
+        tenants: slug -> keys of its Odoo source besides the address; the slug is the sandbox's database. None: the demo's.
         days: how long ago the sandbox's story began.
         scale: of the sandbox's data.
     """
-    port, sandbox_port, api_port = _free_ports()
+    port, sandbox_port, api_port, apn_port = _free_ports()
     folder = Path(tempfile.mkdtemp(prefix="revlake-up-"))
     try:
-        sources = {
-            slug: {"odoo": {"url": f"http://127.0.0.1:{sandbox_port}/odoo/{slug}", "database": slug, "username": "admin",
-                            "password": "${NORTHWIND_ODOO_PASSWORD}", **keys}}
-            for slug, keys in tenants.items()
-        }  # fmt: skip
-        write_config(folder, sources)
+        if tenants is None:
+            demo = (
+                DEMO.read_text(encoding="utf-8").replace(":8899/", f":{sandbox_port}/").replace("8900", str(apn_port))
+            )
+            (folder / "lake.yaml").write_text(demo, encoding="utf-8")
+        else:
+            write_config(folder, {slug: {"odoo": _odoo(sandbox_port, slug, keys)} for slug, keys in tenants.items()})
         story = folder / "data-lake" / "_state" / "demo.json"
         story.parent.mkdir(parents=True)
         first_day = datetime.now(UTC).date() - timedelta(days=days)
@@ -147,12 +149,17 @@ def lake_up(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _odoo(port: int, slug: str, keys: Mapping[str, Any]) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{port}/odoo/{slug}"
+    return {"url": url, "database": slug, "username": "admin", "password": "${NORTHWIND_ODOO_PASSWORD}", **keys}
+
+
 def _environment() -> dict[str, str]:
-    steering = ("LAKE_", "REVLAKE_", "DAGSTER_", "NORTHWIND_", "NKRETAIL_")
+    steering = ("LAKE_", "REVLAKE_", "DAGSTER_", "NORTHWIND_", "NKRETAIL_", "PODIUM_", "SKYFIT_")
     return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
 
 
 def _free_ports() -> list[int]:
     with ExitStack() as probes:
-        sockets = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        sockets = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
         return [probe.getsockname()[1] for probe in sockets]

@@ -1,6 +1,6 @@
 """What a person sees in the Dagster UI of a running lake: a real browser, `lake up`, its daemon (make ui).
 
-`make screenshots` runs the same over the whole demo and puts the pictures into `docs/img`, which README and docs show.
+`SCREENSHOTS=docs/img make ui` runs the same over the whole demo and puts the pictures there, which README and docs show.
 """
 
 import html
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from lake_config import source_types
 from tests.ui.started import LakeUp, lake_up
 
 pytestmark = pytest.mark.ui
@@ -28,9 +29,9 @@ QUERY = (
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[LakeUp]:
-    """Both tenants of the demo."""
-    with lake_up(
-        {"northwind": {}, "nkretail": {}}, days=7 if PICTURES else 2, scale=1.0 if PICTURES else 0.3
+    """Two tenants of the demo; for pictures all of it."""
+    with (
+        lake_up(None, days=7, scale=1.0) if PICTURES else lake_up({"northwind": {}, "nkretail": {}}, days=2, scale=0.3)
     ) as started:
         started.wait(lambda: "Dagster UI on" in started.said(), "Dagster UI")
         yield started
@@ -60,11 +61,11 @@ def test_the_lineage_graph_shows_the_assets_by_group(running: LakeUp, page: Page
     page.goto(f"{running.url}/asset-groups")
     for group in ("bronze_odoo", "silver", "gold", "operations"):
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
-    page.set_viewport_size({"width": WIDTH, "height": 1160})
+    page.set_viewport_size({"width": WIDTH, "height": 1400})
     page.goto(f"{running.url}/assets/gold/pipeline_mart?view=lineage&lineageScope=upstream&lineageDepth=5")
     for asset in ("crm_lead", "res_partner", "opportunity", "account", "pipeline_mart"):
         expect(page.get_by_text(asset, exact=True).last).to_be_visible()
-    _picture(page, "lineage", 1160)
+    _picture(page, "lineage", 1400)
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
@@ -115,11 +116,13 @@ def test_a_change_at_the_source_makes_the_sensor_request_a_run(running: LakeUp, 
 
 def test_schedules_and_sensors_are_on(running: LakeUp, page: Page) -> None:
     page.goto(f"{running.url}/automation")
-    for name in ("daily_sync", "weekly_sweep", "odoo_changes", "retry_failed_sources"):
+    names = ["daily_sync", "weekly_sweep", "webhook_changes", "retry_failed_sources"]
+    names += [f"{kind}_changes" for kind in source_types()]
+    for name in names:
         expect(page.get_by_text(name, exact=True)).to_be_visible()
     switches = page.locator("label[class*=formatSwitch] input")
-    expect(switches).to_have_count(4)
-    for number in range(4):
+    expect(switches).to_have_count(len(names))
+    for number in range(len(names)):
         expect(switches.nth(number)).to_be_checked()
     _picture(page, "automation")
 
@@ -143,6 +146,8 @@ def test_past_days_are_made_again_from_bronze_in_one_run_per_tenant(running: Lak
         "sql",
         "--format",
         "csv",
+        "--tenant",
+        "northwind",
         f"SELECT DISTINCT run_id FROM gold.pipeline_mart_snapshots WHERE date IN ('{days[0]}', '{days[1]}')",
     )
     assert made.split() == ["run_id", runs[0]["runId"]]
