@@ -41,7 +41,7 @@ demo: $(READY) ## The same load without staying: prints a summary and exits
 	@$(BIN)/lake demo $(ARGS)
 
 test: lint ## Linter, type checker and tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(READY) ## Linter, formatter's check and type checker
 	@$(BIN)/ruff check .
