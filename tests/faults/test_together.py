@@ -31,7 +31,9 @@ def test_two_runs_of_one_tenant_at_once_make_one_lake(
 ) -> None:
     northwind.sync("crm_stage")
     odoo.fault("slow", model="crm.lead", method="search_read", seconds=0.5, times=1)
-    other = SyncedLake(northwind.config)  # an instance of its own
+    other = SyncedLake(northwind.config)
+    # An instance of its own, made here: SQLite wants its connections closed by the thread that opened them.
+    assert other.instance is not northwind.instance
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda lake: lake.sync("crm_lead"), [northwind, other]))
     assert results == [True, True]

@@ -1,15 +1,11 @@
 """Imports go downwards only (DESIGN section 2), and Dagster stays out of everything that computes."""
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.graph.imports import ROOT, imports_of, module_of
 
 LAYERS = ["bronze", "silver", "gold", "platinum"]
 BASE = {"lake_config", "partitions", "resources", "embeddings", "lake_assets.describe"}
@@ -55,25 +51,8 @@ MAY_IMPORT_SANDBOX = {"lake_cli/main.py", "lake_cli/demo.py", "lake_cli/up.py"}
 PACKAGES = sorted({place.split(".")[0] for place in MAY_IMPORT})
 
 
-@lru_cache(maxsize=1)
-def _imports() -> dict[str, set[str]]:
-    """File -> every module that it imports, at any depth of its code."""
-    return {
-        file.relative_to(ROOT).as_posix(): set(_imported(file))
-        for package in PACKAGES
-        for file in (ROOT / package).rglob("*.py")
-    }
-
-
-def _imported(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: a relative import"
-            assert node.module is not None
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def _imports() -> dict[str, frozenset[str]]:
+    return {file: modules for package in PACKAGES for file, modules in imports_of(package).items()}
 
 
 def _place(module: str) -> str | None:
@@ -85,12 +64,8 @@ def _place(module: str) -> str | None:
     return None
 
 
-def _module(file: str) -> str:
-    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
 def test_every_module_of_ours_has_its_place() -> None:
-    homeless = [file for file in _imports() if _place(_module(file)) is None and file != "lake_assets/__init__.py"]
+    homeless = [file for file in _imports() if _place(module_of(file)) is None and file != "lake_assets/__init__.py"]
     assert not homeless, "name their place in MAY_IMPORT"
 
 
@@ -100,7 +75,7 @@ def test_imports_go_downwards_only(place: str) -> None:
     wrong = [
         f"{file} imports {module}"
         for file, modules in _imports().items()
-        if _place(_module(file)) == place
+        if _place(module_of(file)) == place
         for module in sorted(modules)
         if (target := _place(module)) and target not in allowed and target.split(".")[0] not in allowed
     ]
