@@ -4,7 +4,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -20,7 +20,6 @@ POLL_SECONDS = 60
 
 POLL_SHARE = 0.05
 """Of a day's budget, at most."""
-
 
 ANSWER_SECONDS = 30.0
 """So long a tick waits for answers; Dagster ends one after a minute."""
@@ -75,9 +74,9 @@ class Polls:
 
 
 def ask_all(
-    what: str, names: Iterable[str], question: Callable[[str], T], seconds: float = ANSWER_SECONDS
+    what: str, names: Sequence[str], question: Callable[[str], T], seconds: float = ANSWER_SECONDS
 ) -> dict[str, T]:
-    """The answers about each of `names` that came in time. A question that fails or hangs is logged and left out; one that still
+    """The answers about each of `names` that came in time, in the order of `names`. A question that fails or hangs is logged and left out; one that still
     hangs when it is to be asked again is not asked again.
 
     Parameters:
@@ -112,4 +111,4 @@ def ask_all(
         worker.start()
     for worker in workers:
         worker.join(max(0.0, deadline - time.monotonic()))
-    return dict(answers)
+    return {name: answers[name] for name in names if name in answers}

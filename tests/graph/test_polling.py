@@ -71,11 +71,24 @@ def test_a_question_that_hangs_or_fails_keeps_no_other_waiting() -> None:
         return name.upper()
 
     names = ["a", "hangs", "fails", "b"]
-    assert ask_all("test", names, question, seconds=0.3) == {"a": "A", "b": "B"}
+    assert ask_all("test", names, question, seconds=2) == {"a": "A", "b": "B"}
     asked: list[str] = []
-    ask_all("test", names, asked.append, seconds=0.3)
+    ask_all("test", names, asked.append, seconds=2)
     assert sorted(asked) == ["a", "b", "fails"]
     hang.set()
+
+
+def test_answers_are_in_the_order_of_the_names_whoever_is_first() -> None:
+    second_is_done = threading.Event()
+
+    def question(name: str) -> str:
+        if name == "first":
+            second_is_done.wait(10)
+        else:
+            second_is_done.set()
+        return name
+
+    assert list(ask_all("test", ["first", "second"], question)) == ["first", "second"]
 
 
 def test_each_instance_is_asked_at_its_own_pace() -> None:
