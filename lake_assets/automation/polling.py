@@ -76,8 +76,8 @@ class Polls:
 def ask_all(
     what: str, names: Sequence[str], question: Callable[[str], T], seconds: float = ANSWER_SECONDS
 ) -> dict[str, T]:
-    """The answers about each of `names` that came in time, in the order of `names`. A question that fails or hangs is logged and left out; one that still
-    hangs when it is to be asked again is not asked again.
+    """The answers about each of `names` that came in time, in the order of `names`. A question that fails or hangs is logged and
+    left out; one that still hangs when it is to be asked again is not asked again.
 
     Parameters:
         what: tells these questions from others about the same names.
