@@ -52,6 +52,12 @@ def read_all(server: Server, window: Window, at_once: int = 4) -> set[int]:
     return set(ids(read_side_by_side(spans_of(window), server.read, NOW, at_once)))
 
 
+def most_requests(full_pages: float, at_once: int) -> float:
+    """Each split ends one chain and begins another within a page, so it costs up to two; of how many there may be, see
+    `windows.OVERHEAD`. Where threads happen to split decides what is really needed."""
+    return full_pages * 1.1 + 2 * at_once
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.integers(0, 100 * 86_400 - 1), max_size=400),
@@ -91,7 +97,7 @@ def test_more_chains_cost_at_most_a_tenth_more_requests() -> None:
     for seconds in (list(range(0, 8_000_000, 160)), crowded):
         server = Server(seconds, page_size=500)
         assert len(read_all(server, Window())) == len(seconds)
-        assert server.requests <= len(seconds) / 500 * 1.1 + 1
+        assert server.requests <= most_requests(len(seconds) / 500, at_once=4)
 
 
 def test_few_records_take_one_request() -> None:
@@ -146,4 +152,4 @@ def test_what_follows_an_import_of_one_second_does_not_wait_for_its_pages() -> N
 
     pages = read_side_by_side([Span()], read, NOW, at_once=2)
     assert set(ids(pages)) == set(range(400))
-    assert server.requests <= 40 * 1.1
+    assert server.requests <= most_requests(40, at_once=2)
