@@ -174,8 +174,9 @@ def live_through(
                     sync(tenant, day, **({"sweep": True} if day > first else {}))
                 # Today is not over: a start tomorrow syncs it again.
                 lake.storage.write_json(STORY, {**story, "synced": str(min(day, today - timedelta(days=1)))})
-    for tenant in settings.active_tenants.keys() - set(used.tenants if used else ()):
-        sync(tenant, today)
+    for tenant in settings.active_tenants:
+        if used is None or tenant not in used.tenants:
+            sync(tenant, today)
     write_catalog_file(settings, lake)
     return seconds, succeeded
 

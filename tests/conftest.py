@@ -4,16 +4,30 @@ Modules are imported where they are needed: most test folders do not need Dagste
 """
 
 import functools
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
+
+# How long one example takes says what else the machine does.
+hypothesis.settings.register_profile("lake", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("lake")
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
     from tests.lakes import SyncedLake
+
+
+@pytest.fixture(autouse=True)
+def _not_over_midnight() -> None:
+    """A run without a day is of today, of the UTC day; what a test did yesterday would surprise it."""
+    left = 86_400 - time.time() % 86_400
+    if left < 60:
+        time.sleep(left)
 
 
 @pytest.fixture
@@ -34,12 +48,13 @@ def odoo(start_odoo: Callable[..., "Sandbox"]) -> "Sandbox":
 
 
 @pytest.fixture
-def new_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., "SyncedLake"]:
+def new_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., "SyncedLake"]]:
     """`new_lake(tenants, lake={...}, folder="a", **tenant_keys)` writes a lake.yaml and gives its lake; `tenants`: slug ->
     source -> block."""
     from tests.lakes import SyncedLake, write_config
 
     monkeypatch.setenv("LAKE_CONFIG", str(tmp_path / "lake.yaml"))
+    made: list[SyncedLake] = []
 
     def make(
         tenants: Mapping[str, Mapping[str, dict[str, Any]]],
@@ -47,9 +62,12 @@ def new_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., "
         folder: str = "",
         **tenant_keys: Any,
     ) -> SyncedLake:
-        return SyncedLake(write_config(tmp_path / folder, tenants, lake, **tenant_keys))
+        made.append(SyncedLake(write_config(tmp_path / folder, tenants, lake, **tenant_keys)))
+        return made[-1]
 
-    return make
+    yield make
+    for lake in made:
+        lake.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ Runs go through Dagster in this process, with an instance in memory. What a test
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,11 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
+def evening(days_ago: int) -> datetime:
+    """A time at which nothing happens by itself in the stories, and nothing has for long enough to be held back."""
+    return (datetime.now(UTC) - timedelta(days=days_ago)).replace(hour=19, minute=0, second=0, microsecond=0)
+
+
 class SyncedLake:
     """One `lake.yaml` and the lake beside it."""
 
@@ -76,6 +81,11 @@ class SyncedLake:
     @cached_property
     def instance(self) -> DagsterInstance:
         return DagsterInstance.ephemeral()
+
+    def close(self) -> None:
+        """Give up Dagster's connections and temporary folders."""
+        if "instance" in self.__dict__:
+            self.instance.dispose()
 
     @property
     def tenant(self) -> str:

@@ -89,14 +89,17 @@ class PageReader:
         pool.shutdown(wait=False)
         batch = self._oldest(span)
         if batch is None:
+            counting.exception()  # waited for: it is not to be sent, and paid for, after the reading is over
             return None, lambda: [span]
         # A batch may be smaller than what was asked for, if the records are large.
         if batch.more is None and len(batch.records) < self._size:
+            counting.exception()
             return Page(self._complete(batch.records), batch.read_at), list
         # Records without a time come first, where the span has no beginning.
         stamps = [stamp for record in batch.records if (stamp := self._moment_of(record))]
         undated = len(batch.records) - len(stamps)
         if not stamps:
+            counting.exception()
             return None, lambda: [span]
         # The last second may go on behind this batch: it belongs to the rest.
         dated = bisect_left(stamps, stamps[-1])

@@ -122,8 +122,8 @@ def test_an_unusable_address_is_permanent(url: str) -> None:
 
 
 def test_a_timeout_is_tried_once_more_only() -> None:
-    with serving([Answer(hang=1.0)]) as server, pytest.raises(SlowAnswer, match="timed out"):
-        ask(client(timeout_seconds=0.1), server)
+    with serving([Answer(hang=3.0)]) as server, pytest.raises(SlowAnswer, match="timed out"):
+        ask(client(timeout_seconds=0.5), server)
     assert len(server.asked) == 2
 
 
@@ -133,7 +133,7 @@ def test_a_body_that_trickles_in_does_not_outlive_the_timeout() -> None:
         began = time.monotonic()
         with pytest.raises(SlowAnswer):
             ask(client(timeout_seconds=0.2, retry=RetryPolicy(tries=1)), server)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
 
 
 def test_a_gateway_that_gives_up_late_counts_as_slow() -> None:
@@ -172,9 +172,8 @@ def test_retry_after_holds_back_every_thread() -> None:
         http = HttpClient("t", "s", jitter=lambda: 0.0)
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(ask, http, server)
-            while not server.asked:
+            while not http.usage().retries:
                 time.sleep(0.005)
-            time.sleep(0.1)
             second = pool.submit(ask, http, server)
             first.result()
             second.result()
@@ -195,10 +194,10 @@ def test_requests_in_flight_stay_within_the_bound() -> None:
 def test_requests_per_second_are_spaced() -> None:
     with serving([Answer()]) as server:
         http = client(max_in_flight=8, max_per_second=50, sleep=time.sleep)
+        began = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _: ask(http, server), range(15)))
-        starts = sorted(asked.at for asked in server.asked)
-    assert starts[-1] - starts[0] >= 14 / 50 * 0.9
+    assert time.monotonic() - began >= 14 / 50 * 0.99
 
 
 def test_connections_are_kept() -> None:

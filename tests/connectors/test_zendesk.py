@@ -416,13 +416,14 @@ def test_no_minute_ever_sees_an_eleventh_export_whichever_table(
         assert not any(outcome.failed for outcome in outcomes.values())
     seen = limit(sandbox)
     assert seen["served_exports"] > 30
-    assert (seen["most_exports_in_a_minute"], seen["refused"]) == (10, 0)
+    assert seen["most_exports_in_a_minute"] <= 10
+    assert seen["refused"] == 0
     lake.assert_is_source(*EXPORTED)
 
 
 @pytest.mark.parametrize("style", ["json", "text"])
 def test_others_use_of_the_minute_is_waited_for(lake: ZendeskLake, sandbox: Sandbox, style: str) -> None:
-    limit(sandbox, exports=1, seconds=1, style=style)
+    limit(sandbox, exports=1, style=style)
     outcomes = lake.capture("tickets", "users")
     assert {outcome.status for outcome in outcomes.values()} == {"ok"}
     assert lake.waited

@@ -16,7 +16,7 @@ from resources.budget import load_account
 from resources.connecting import connect
 from sandbox.credentials import CREDENTIALS
 from sandbox.server import Sandbox, running
-from tests.lakes import SyncedLake
+from tests.lakes import SyncedLake, evening
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYSTEMS = {"partner_central": "aws", "marketplace": "aws"}
@@ -71,7 +71,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     sources = "pipedrive,zendesk,salesforce,aws,apn,documents"
     with (
-        running(scale=0.4, sources=sources, folder=folder / ".sandbox", start="-3d") as sandbox,
+        running(scale=0.4, sources=sources, folder=folder / ".sandbox", start=evening(3).isoformat()) as sandbox,
         pytest.MonkeyPatch.context() as patch,
     ):
         for name, value in CREDENTIALS.items():
@@ -125,7 +125,7 @@ def test_after_two_days_exactly_what_changed_is_read(synced: Demo) -> None:
         for tenant, source in SOURCES
         for table in synced.tables(tenant, source)
     }
-    synced.sandbox.advance("now")
+    synced.sandbox.advance(evening(1).isoformat())
     changed = 0
     for tenant, source in SOURCES:
         outcomes = synced.lake.capture(*synced.tables(tenant, source), tenant=tenant, source=source, sweep=True)

@@ -135,6 +135,7 @@ def test_the_readmes_queries_run_as_written(lake: CommandLake) -> None:
     (block,) = (part.split("```")[0] for part in readme.split("```sql\n")[1:])
     trend, top = (query.replace("nkretail", "acme") for query in block.split(";") if query.strip())
     assert len(lake.query(trend)) > 20
-    assert 0 < len(lake.query(top)) <= 20
+    lake.query(top)  # finds nothing on the first of a month, before the shops open
+    assert 0 < len(lake.query(top.replace("current_date", "(SELECT max(date) FROM gold.fact_sales)"))) <= 20
     (command,) = (line for line in readme.splitlines() if line.startswith(".venv/bin/lake sql "))
     assert lake.query(command.split('"')[1])

@@ -36,11 +36,15 @@ def main() -> None:
     _import_everything()
     for line in sys.stdin:
         task = json.loads(line)
+        copier, told = _copier(task["log"])
         child = os.fork()
         if child == 0:
+            os.dup2(told, 2)
             _run(task)
+        os.close(told)
         print(child, flush=True)
         _, status = os.waitpid(child, 0)
+        os.waitpid(copier, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
@@ -57,7 +61,6 @@ def _import_everything() -> None:
 def _run(task: dict[str, Any]) -> None:
     status = 1
     try:
-        _log_to(task["log"])
         if task["file_limit"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (task["file_limit"], task["file_limit"]))
         if task["crash_after"]:
@@ -74,18 +77,19 @@ def _run(task: dict[str, Any]) -> None:
         os._exit(status)
 
 
-def _log_to(file: str) -> None:
-    """Send stderr to `file` through a process that no limit of ours binds."""
+def _copier(file: str) -> tuple[int, int]:
+    """A process that no limit of a sync's binds and that writes to `file`: its id, and the descriptor that it reads the other end
+    of, until that is closed everywhere."""
     reading, writing = os.pipe()
-    if os.fork() == 0:
+    copier = os.fork()
+    if copier == 0:
         os.close(writing)
         with open(file, "ab", buffering=0) as log:
             while chunk := os.read(reading, 1 << 16):
                 log.write(chunk)
         os._exit(0)
     os.close(reading)
-    os.dup2(writing, 2)
-    os.close(writing)
+    return copier, writing
 
 
 def _crash_after(count: int) -> None:

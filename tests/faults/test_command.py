@@ -118,7 +118,7 @@ def test_ctrl_c_ends_a_sync_without_a_trace_and_the_same_command_goes_on(
     lake = new_lake({"northwind": {"odoo": odoo_source(odoo, tables=tables, page_size=20)}})
     command = [Path(sys.executable).with_name("lake"), "sync", "--tenant", "northwind", "--config", lake.config]
     with instance_environment(lake.settings):
-        odoo.fault("slow", model="crm.lead", method="search_read", seconds=0.2, times=None)
+        odoo.fault("slow", model="crm.lead", method="search_read", seconds=2, times=None)
         odoo.reset_requests()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         while sum(entry["requests"] for entry in odoo.requests() if entry["model"] == "crm.lead") < 3:

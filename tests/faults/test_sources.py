@@ -233,7 +233,7 @@ def test_a_table_that_fails_fails_the_run_and_no_other_table(
 def test_a_failure_in_the_middle_of_a_table_is_completed_by_the_next_sync(
     northwind: SyncedLake, odoo: Sandbox, kind: str
 ) -> None:
-    northwind.reconfigure({"page_size": 20, "timeout_seconds": 0.5})
+    northwind.reconfigure({"page_size": 20, "timeout_seconds": 1 if kind == "timeout" else 20})
     odoo.fault(kind, model="crm.lead", method="search_read", after=1, times=None, seconds=2)
     outcomes = northwind.pull(*TABLES)
     assert {table: outcome.status for table, outcome in outcomes.items()} == {

@@ -59,12 +59,12 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
         )
     try:
         bucket = Bucket(f"http://127.0.0.1:{port}")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while True:
             try:
-                requests.get(bucket.environment["AWS_ENDPOINT_URL"], timeout=5)
+                requests.get(bucket.environment["AWS_ENDPOINT_URL"], timeout=30)
                 break
-            except requests.ConnectionError:
+            except requests.RequestException:
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
         bucket.client.create_bucket(Bucket=BUCKET)

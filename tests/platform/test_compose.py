@@ -39,7 +39,7 @@ LAKE = {"lake": {"start_date": "2026-01-01"}, "tenants": {"composed": {"sources"
 PROGRAMS = ("dagster", "dagster-webserver", "dagster-daemon", "lake", "python")
 SILVER = '{groupName: "silver", repositoryName: "__repository__", repositoryLocationName: "revlake"}'
 STARTED_HERE = {"code-location", "webserver", "daemon", "api"}
-START_SECONDS = 90
+START_SECONDS = 300
 
 
 @cache

@@ -101,7 +101,7 @@ def test_who_comes_later_joins_and_who_leaves_last_stops(place: Path) -> None:
 def test_ten_processes_that_come_and_go_at_once_share_one_server(place: Path) -> None:
     command = [sys.executable, "-c", USER_OF_SERVER, str(place)]
     users = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) for _ in range(10)]
-    urls = {user.communicate(timeout=90)[0] for user in users}
+    urls = {user.communicate(timeout=300)[0] for user in users}
     assert [user.returncode for user in users] == [0] * 10
     assert len(urls) == 1
     assert _server(place) is None
@@ -191,4 +191,4 @@ def test_a_server_that_cannot_start_says_why_from_its_log(place: Path) -> None:
     began = time.monotonic()
     with pytest.raises(PostgresError, match="no_such_setting"), EmbeddedPostgres(place).running():
         pass
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50

@@ -94,13 +94,15 @@ def test_the_reader_may_only_read(connection: psycopg.Connection[Any], server: S
 
 
 def test_the_database_tells_the_sandbox_s_time(connection: psycopg.Connection[Any], server: Sandbox) -> None:
-    def now() -> datetime:
-        return connection.execute("SELECT now()").fetchall()[0][0]
+    def is_ahead_by(seconds: float) -> bool:
+        before = datetime.fromisoformat(server.health()["now"])
+        now = connection.execute("SELECT now()").fetchall()[0][0] - timedelta(seconds=seconds)
+        slack = timedelta(seconds=0.1)
+        return before - slack <= now <= datetime.fromisoformat(server.health()["now"]) + slack
 
-    assert abs(now() - datetime.fromisoformat(server.health()["now"])) < timedelta(seconds=1)
+    assert is_ahead_by(0)
     server._call("POST", "apn/podium/clock", {"ahead_seconds": 300})
-    wrong = now() - datetime.fromisoformat(server.health()["now"])
-    assert timedelta(seconds=299) < wrong < timedelta(seconds=301)
+    assert is_ahead_by(300)
     server._call("POST", "apn/podium/clock", {"ahead_seconds": 0})
 
 
@@ -112,7 +114,7 @@ def test_a_transaction_commits_late(connection: psycopg.Connection[Any], server:
     assert connection.execute(look).fetchall()[0][0] != "Late"
     assert server._call("POST", "apn/podium/commit", {}) == {"committed": 1}
     name, stamp = connection.execute(look).fetchall()[0]
-    assert (name, stamp - datetime.fromisoformat(begun) < timedelta(seconds=1)) == ("Late", True)
+    assert (name, stamp - datetime.fromisoformat(begun) < timedelta(seconds=30)) == ("Late", True)
 
 
 def test_a_copy_is_ended_in_the_middle(connection: psycopg.Connection[Any], server: Sandbox) -> None:
@@ -142,6 +144,7 @@ def test_a_lock_and_a_lost_right_stop_the_reader(connection: psycopg.Connection[
     with pytest.raises(psycopg.errors.QueryCanceled):
         connection.execute("SELECT count(*) FROM end_user")
     server._call("POST", "apn/podium/commit", {})
+    connection.execute("SET statement_timeout = 0")
     server._call("POST", "apn/podium/sql", {"statement": "REVOKE SELECT ON end_user FROM reader"})
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("SELECT count(*) FROM end_user")
@@ -214,7 +217,7 @@ def test_a_killed_sandbox_leaves_no_server_and_no_folder(tmp_path: Path) -> None
     assert Path(data).exists()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while Path(data).parent.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(data).parent.exists()

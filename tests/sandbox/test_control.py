@@ -243,14 +243,14 @@ def test_the_server_goes_when_its_parent_is_killed() -> None:
     )
     assert parent.stdout is not None
     url = parent.stdout.readline().strip()
-    assert requests.get(f"{url}/_sandbox/health", timeout=5).ok
+    assert requests.get(f"{url}/_sandbox/health", timeout=30).ok
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            requests.get(f"{url}/_sandbox/health", timeout=1)
+            requests.get(f"{url}/_sandbox/health", timeout=10)
             time.sleep(0.1)
-        except requests.exceptions.RequestException:
+        except requests.exceptions.ConnectionError:
             return
     pytest.fail("the server outlived its parent")

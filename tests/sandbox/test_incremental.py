@@ -1,6 +1,6 @@
 """What makes incremental reading hard on the real server happens here, too: ties, drift, late commits, quiet changes."""
 
-import time
+from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.server import Sandbox
@@ -71,12 +71,13 @@ def _without_write_date(sandbox: Sandbox) -> set[int]:
 
 
 def test_a_late_commit_appears_with_a_write_date_in_the_past(rpc: Any, sandbox: Sandbox) -> None:
-    held = sandbox.transaction("northwind", "crm.lead", {"name": "late"}, hold_seconds=0.8)
-    changed = sandbox.transaction("northwind", "crm.lead", {"name": "changed late"}, hold_seconds=0.8, id=7)
+    held = sandbox.transaction("northwind", "crm.lead", {"name": "late"}, hold_seconds=60)
+    changed = sandbox.transaction("northwind", "crm.lead", {"name": "changed late"}, hold_seconds=60, id=7)
     other = rpc.call("crm.lead", "create", {"name": "meanwhile"})
     assert other > held["id"], "the id was taken when the transaction began"
     assert rpc.call("crm.lead", "search", [["id", "=", held["id"]]]) == []
-    time.sleep(0.9)
+    now = datetime.fromisoformat(sandbox.health()["now"])
+    sandbox.advance((now + timedelta(seconds=61)).isoformat())
     rows = rpc.call("crm.lead", "read", [held["id"], 7, other], ["name", "write_date"])
     assert [row["name"] for row in rows] == ["late", "changed late", "meanwhile"]
     stamps = {row["id"]: row["write_date"] for row in sandbox.truth("northwind", "crm.lead", "write_date")}

@@ -1,6 +1,7 @@
 """The HTTP server over a lake of its own, with a Postgres of its own, as `lake serve` runs it."""
 
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,8 +41,9 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")).running() as url:
+def postgres_url() -> Iterator[str]:
+    # Not below pytest's folder, which another start of pytest closes to the user that Postgres runs as.
+    with tempfile.TemporaryDirectory(prefix="revlake-test-") as folder, EmbeddedPostgres(Path(folder)).running() as url:
         yield url
 
 
@@ -77,6 +79,7 @@ def served(
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
+        assert thread.is_alive(), "the server ended before it had started"
         time.sleep(0.01)
     yield Served(lake, f"http://127.0.0.1:{listener.getsockname()[1]}", postgres_url, sandbox)
     server.should_exit = True
