@@ -98,10 +98,11 @@ def test_runs_in_several_processes_at_once_all_succeed(settings: Settings) -> No
         assert instance.get_runs_count() == 3
 
 
-def test_instance_info_shows_the_settings_and_no_password(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with instance_environment(settings) as environment:
+def test_instance_info_shows_the_settings_and_no_password(settings: Settings) -> None:
+    # Patched inside the block alone: what a fixture would put back afterwards is the block's own value.
+    with instance_environment(settings) as environment, pytest.MonkeyPatch.context() as patch:
         secret = environment.postgres_url.replace("//postgres@", "//postgres:s3cret@")
-        monkeypatch.setenv("REVLAKE_DAGSTER_POSTGRES_URL", secret)  # no password is asked for on the socket
+        patch.setenv("REVLAKE_DAGSTER_POSTGRES_URL", secret)  # no password is asked for on the socket
         shown = _dagster("instance", "info")
         with DagsterInstance.get() as instance:
             reference = str(instance.get_ref().to_dict())
