@@ -24,13 +24,13 @@ class Said:
     err: str
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     with running(scale=0.05, leads=60, seed=7, databases="northwind", sources="odoo") as sandbox:
         yield sandbox
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lake(sandbox: Sandbox) -> Iterator[CommandLake]:
     """`northwind` has one source that works, its password in `.env`, and others that do not; `other` was never synced."""
     few = ["crm_lead", "crm_stage", "res_partner"]
@@ -48,7 +48,7 @@ def lake(sandbox: Sandbox) -> Iterator[CommandLake]:
         yield lake
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def after(lake: CommandLake) -> Said:
     """What a sync of `northwind` said that was called from another folder."""
     config = str(lake.folder / "lake.yaml")
@@ -56,7 +56,7 @@ def after(lake: CommandLake) -> Said:
     return Said(result.returncode, result.stdout, result.stderr)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def synced(lake: CommandLake, after: Said) -> CommandLake:
     """The lake after that sync."""
     return lake

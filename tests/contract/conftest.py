@@ -29,7 +29,7 @@ ODD_LEADS = {
 }
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """All three databases, small, with odd values in some leads."""
     with running(scale=0.05, leads=300, seed=7, sources="odoo") as sandbox:
@@ -40,7 +40,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lake(sandbox: Sandbox) -> Iterator[CommandLake]:
     """`acme` reads three instances, one of them through JSON-2; `podium` lists its tables; `idle` was never synced."""
     custom = [
@@ -69,7 +69,7 @@ def lake(sandbox: Sandbox) -> Iterator[CommandLake]:
         yield lake
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def servers(sandbox: Sandbox) -> dict[tuple[str, str], Server]:
     """(tenant, source instance) -> the server behind it."""
     databases = {

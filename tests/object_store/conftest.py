@@ -49,7 +49,7 @@ class Bucket:
         return len(self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     port = unused_port_number()
     log: Path = tmp_path_factory.mktemp("moto") / "log"
@@ -74,13 +74,13 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
         server.wait()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with running(scale=0.05, leads=60, seed=7, databases="northwind", sources="odoo") as sandbox:
         yield sandbox
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def lake(bucket: Bucket, sandbox: Sandbox) -> Iterator[CommandLake]:
     """A lake in the bucket, synced once by the command; its locks are in the embedded Postgres. This process has the command's
     environment, too."""
