@@ -5,6 +5,7 @@ layer's `views.py`.
 """
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ from lake_assets.silver.views import define_silver, quarantine_view
 from lake_config import Settings, source_types
 from resources.lake import Lake
 from resources.scope import Scope
+
+log = logging.getLogger(__name__)
 
 SCHEMAS = ("bronze", "raw", "silver", "gold", "quarantine")
 _REFERENCE = re.compile(r"\b(bronze|raw|silver|gold|quarantine)\"?\s*\.\s*\"?(\w+)", re.IGNORECASE)
@@ -65,7 +68,13 @@ def define_views(
         define_silver(connection, scope, entities)
     for table in tables:
         if everything or ("raw", table.view) in mentioned:
-            connection.execute(f"CREATE OR REPLACE VIEW raw.{table.view} AS {raw_view(scope, table)}")
+            try:
+                connection.execute(f"CREATE OR REPLACE VIEW raw.{table.view} AS {raw_view(scope, table)}")
+            except (duckdb.Error, ValueError) as error:
+                if not everything:
+                    raise
+                # Made from what a source says of its fields: one that nobody foresaw must not take all views away.
+                log.error("raw.%s cannot be shown, all other views can: %s", table.view, error)
     if wants_quarantine:
         connection.execute(f"CREATE OR REPLACE VIEW quarantine.records AS {quarantine_view(scope)}")
     names = {name for schema, name in mentioned if schema == "gold"}

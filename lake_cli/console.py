@@ -33,7 +33,7 @@ def readable(error: Exception) -> str | None:
 
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-    known: tuple[type[Exception], ...] = (MissingVariableError, ConnectionFailed, PostgresError, LockHeld)
+    known: tuple[type[Exception], ...] = (ConfigError, MissingVariableError, ConnectionFailed, PostgresError, LockHeld)
     if "botocore" in sys.modules:  # a lake in S3
         from botocore.exceptions import BotoCoreError
 

@@ -84,9 +84,9 @@ def sync(
 
     Examples:  lake sync --tenant northwind  |  lake sync --tenant northwind --from 2026-01-01 --to 2026-01-07
     """
+    settings = _settings(tenant)  # before the import below, which reads the configuration, too
     from lake_cli.sync import days_between, sync_tenant
 
-    settings = _settings(tenant)
     if settings.tenants[tenant].retired:
         fail(f"tenant {tenant} is retired: its data stays, it is not synced any more (tenants.{tenant}.retired)")
     if source is not None and source not in settings.tenants[tenant].sources:

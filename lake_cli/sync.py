@@ -22,6 +22,7 @@ from lake_assets.automation.runs import (
     run_selection,
 )
 from lake_assets.bronze.sync import abandon_syncs
+from lake_assets.bronze.tables import is_configured
 from lake_assets.catalog import write_catalog_file
 from lake_assets.definitions import build_defs
 from lake_assets.gold.spec import load_marts
@@ -114,9 +115,12 @@ def run_and_tell(
 
 
 def _tell_about_tables(settings: Settings, tenant: str) -> None:
-    """What the last sync of each table has to say. A model that the server lacks is nothing to be told about every time."""
+    """What the last sync of each table has to say. A model that the server lacks is nothing to be told about every time, unless
+    the configuration names it."""
     for (source, table), state in sorted(table_states(open_lake(settings), tenant).items()):
-        if state.message and state.status != "missing_at_source" and source in settings.tenants[tenant].sources:
+        if not state.message or not is_configured(settings, tenant, source, table):
+            continue
+        if state.status != "missing_at_source" or table in (settings.tenants[tenant].sources[source].tables or {}):
             word, style = {
                 "failed": ("failed", "red"),
                 "not_permitted": ("not permitted", "yellow"),

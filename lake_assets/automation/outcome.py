@@ -11,6 +11,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, BackfillP
 
 from lake_assets.automation.notices import send_notice
 from lake_assets.bronze.state import TableState, load_state
+from lake_assets.bronze.tables import is_configured
 from lake_assets.describe import OWNERS
 from lake_config import Settings
 from partitions import day_tenant_partitions, days_by_tenant
@@ -41,11 +42,10 @@ def failed_tables(lake: Lake, settings: Settings, tenant: str, to_retry: bool = 
     Parameters:
         to_retry: only failures that may pass by themselves; a wrong password is for a person to put right.
     """
-    sources = settings.tenants[tenant].sources
     return {
         f"{source}/{table}": state
         for (source, table), state in table_states(lake, tenant).items()
-        if state.status == "failed" and source in sources and (state.retry or not to_retry)
+        if state.status == "failed" and (state.retry or not to_retry) and is_configured(settings, tenant, source, table)
     }
 
 

@@ -4,6 +4,12 @@ from lake_config import Settings, source_types
 from resources.connecting import connect
 
 
+def is_configured(settings: Settings, tenant: str, source: str, table: str) -> bool:
+    """Whether the tenant's source instance reads the table; what was read under an earlier configuration stays in the lake."""
+    block = settings.tenants[tenant].sources.get(source)
+    return block is not None and table in connect(tenant, source, block).tables()
+
+
 def tables_of(settings: Settings, source_type: str) -> list[str]:
     """The tables of a source type: the built-in ones and those that any tenant adds."""
     builtin = source_types()[source_type].settings.model_construct(type=source_type, tables=None, only_listed=False)

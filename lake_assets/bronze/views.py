@@ -1,5 +1,6 @@
 """The views `bronze.<type>_<entity>` (every capture) and `raw.<type>_<entity>` (the latest version of each record, typed)."""
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from lake_assets.bronze.state import load_schema
 from lake_assets.bronze.typed import label_sql, merged_fields, parse_struct, sql_type, typed_sql
 from resources import layout
 from resources.connectors.base import Column
-from resources.lake import Lake, sql_name
+from resources.lake import Lake, sql_name, sql_text
 from resources.scope import Scope, empty_relation
 
 BRONZE_COLUMNS = {
@@ -79,24 +80,31 @@ def bronze_view(scope: Scope, table: BronzeTable) -> str:
 
 
 def raw_view(scope: Scope, table: BronzeTable, only: Collection[str] | None = None) -> str:
-    """SELECT for `raw.<type>_<entity>`: one row a record that is not deleted; each captured field as a typed column,
-    a reference as its id with its label beside it in `<field>__label`; and `METADATA_COLUMNS`. Before a schema was
-    captured only those.
+    """SELECT for `raw.<type>_<entity>`: one row a record that is not deleted; each captured field as a typed column (see
+    `_shown`), a reference as its id with its label beside it in `<field>__label`; and `METADATA_COLUMNS`. Before a schema
+    was captured only those.
 
     Parameters:
         only: of the captured fields, just these.
     """
-    fields = {name: columns for name, columns in _fields(scope, table).items() if only is None or name in only}
+    captured = _fields(scope, table)
+    shown, alike = _shown(captured), _alike(captured)
+    fields = {name: columns for name, columns in captured.items() if only is None or name in only}
     references = {name: columns for name, columns in fields.items() if columns[0].type == "reference"}
     if scope.scan(_folders(scope, table)) is None:
-        typed = {name: sql_type(columns[0]) for name, columns in fields.items()}
-        labels = {f"{name}__label": "VARCHAR" for name in references}
+        typed = {shown[name]: sql_type(columns[0]) for name, columns in fields.items()}
+        labels = {f"{shown[name]}__label": "VARCHAR" for name in references}
         return empty_relation({"tenant_id": "VARCHAR", **typed, **labels, **METADATA_COLUMNS})
-    values = [f"{_first(map(typed_sql, columns))} AS {sql_name(name)}" for name, columns in fields.items()]
-    values += [
-        f"{_first(map(label_sql, columns))} AS {sql_name(name + '__label')}" for name, columns in references.items()
+    values = [
+        f"{_first(map(_alone_sql if name in alike else typed_sql, columns))} AS {sql_name(shown[name])}"
+        for name, columns in fields.items()
     ]
-    columns = [column for some in fields.values() for column in some]
+    values += [
+        f"{_first(map(label_sql, columns))} AS {sql_name(shown[name] + '__label')}"
+        for name, columns in references.items()
+        if name not in alike
+    ]
+    columns = [column for name, some in fields.items() if name not in alike for column in some]
     return f"""
     WITH captures AS ({bronze_view(scope, table)}),
     latest AS (
@@ -113,6 +121,41 @@ def raw_view(scope: Scope, table: BronzeTable, only: Collection[str] | None = No
     )"""
 
 
+def _shown(fields: Iterable[str]) -> dict[str, str]:
+    """Field -> its column in `raw.*`: of the same name, with `_` behind it where one of the lake's own columns or a field before
+    it has that name, in capitals or not: DuckDB tells no such names apart."""
+    taken = {name.lower() for name in METADATA_COLUMNS}
+    shown: dict[str, str] = {}
+    for field in fields:
+        name = field
+        while name.lower() in taken:
+            name += "_"
+        taken.add(name.lower())
+        shown[field] = name
+    return shown
+
+
+def _alike(fields: dict[str, list[Column]]) -> set[str]:
+    """The fields whose key in the record is another's but for capitals: one struct cannot hold both."""
+    keys: dict[str, str] = {}
+    return {
+        name
+        for name, columns in fields.items()
+        for column in columns
+        if keys.setdefault(_key(column).lower(), _key(column)) != _key(column)
+    }
+
+
+def _key(column: Column) -> str:
+    return (column.path or (column.name,))[0]
+
+
+def _alone_sql(column: Column) -> str:
+    """The value in its type, taken from the record's text by itself."""
+    arrow = "->" if sql_type(column).endswith("[]") or column.type == "json" else "->>"
+    return f"TRY_CAST(raw_data {arrow} {sql_text('$.' + json.dumps(_key(column), ensure_ascii=False))} AS {sql_type(column)})"
+
+
 def _first(values: Iterable[str]) -> str:
     values = list(values)
     return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
@@ -125,7 +168,7 @@ def _fields(scope: Scope, table: BronzeTable) -> dict[str, list[Column]]:
             stored = load_schema(scope.lake, tenant, source, table.entity) if source_type == table.source_type else None
             if stored:
                 schemas.append(stored)
-    return {name: columns for name, columns in merged_fields(schemas).items() if name != "tenant_id"}
+    return merged_fields(schemas)
 
 
 def _folders(scope: Scope, table: BronzeTable) -> list[str]:

@@ -14,11 +14,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from pydantic import Field
 
 from lake_config import Place, SourceSettings, SourceType
@@ -247,7 +249,7 @@ class DocumentsConnector:
         self._pace.wait()
         fs.invalidate_cache()
         with self._told():
-            found: dict[str, Any] = fs.find(root, detail=True)
+            found = _found(fs, root)
             there = bool(found) or fs.isdir(root)
         if not there:
             raise MissingAtSource(f"{self.where()}: there is no folder {self._settings.folder}")
@@ -347,6 +349,31 @@ class _Told:
         if passing or not isinstance(error, boto.BotoCoreError | boto.ClientError):
             return TransientError(f"{self._where}: the store does not answer: {error}")
         return PermanentError(f"{self._where}: {error}")
+
+
+def _found(fs: Any, root: str) -> dict[str, Any]:
+    """Name -> what the store says of it, of all files below `root`. Of a folder on a disk only regular files, and of links only
+    those that lead to one inside.
+
+    Raises:
+        OSError: a folder cannot be listed; its files must not look as if they were gone.
+    """
+    if not isinstance(fs, LocalFileSystem):
+        return fs.find(root, detail=True)
+
+    def failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    # Not `find`, which leaves out what it cannot list.
+    names = (os.path.join(folder, file) for folder, _, files in os.walk(root, onerror=failed) for file in files)
+    inside = os.path.realpath(root) + os.sep
+    found: dict[str, Any] = {}
+    for name in names:
+        if os.path.isfile(name) and (not os.path.islink(name) or os.path.realpath(name).startswith(inside)):
+            with suppress(FileNotFoundError):
+                found[name] = fs.info(name)
+    return found
 
 
 def _escaped(name: str) -> str:

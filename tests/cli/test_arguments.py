@@ -88,6 +88,15 @@ def test_a_wrong_configuration_is_told_by_the_keys_path(
     assert said in finding["detail"]
 
 
+def test_a_wrong_configuration_is_told_by_a_process_of_its_own_too(lake: CommandLake, tmp_path: Path) -> None:
+    """Not only once the graph is imported, which reads the configuration."""
+    (tmp_path / "lake.yaml").write_text("lake: {start_date: 2026-01-01, colour: red}\ntenants: {acme: {}}\n")
+    result = lake.run("sync", "--tenant", "acme", "--config", str(tmp_path / "lake.yaml"))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "lake.colour: is not a known key" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize("key", ["root", "postgres", "webhook_url"])
 def test_a_missing_variable_is_named_when_it_is_needed(call: Call, lake: CommandLake, key: str) -> None:
     file = lake.folder / f"without_{key}.yaml"

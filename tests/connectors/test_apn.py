@@ -366,3 +366,23 @@ def test_an_empty_table_and_a_check(sandbox: Sandbox, port: int, odd: str) -> No
     assert "logged in to apn as reader" in connector(port).check()
     assert abs(connector(port).server_time() - datetime.now(UTC)) < timedelta(seconds=5)
     assert today()
+
+
+def test_names_that_differ_only_by_capitals_or_are_the_lake_s_own_all_show(
+    sandbox: Sandbox, port: int, tmp_path: Path
+) -> None:
+    sql(
+        sandbox,
+        """CREATE TABLE public.odd ("A" int PRIMARY KEY, a text, "Tags" text[], tags text[], tenant_id text, _ingested_at date);
+        INSERT INTO public.odd VALUES (1, 'x', '{b}', '{c,d}', 'theirs', '2026-01-02'); GRANT SELECT ON public.odd TO reader""",
+    )
+    try:
+        lake = lake_of(tmp_path, port, type="postgres", database="apn", tables={"odd": {}})
+        assert lake.capture("odd", source="apn")["odd"].status == "ok"
+        shown = 'tenant_id, "A", a_, "Tags", tags_, tenant_id_, _ingested_at_'
+        assert lake.query(f"SELECT {shown} FROM raw.postgres_odd") == [
+            ("podium", 1, "x", ["b"], ["c", "d"], "theirs", date(2026, 1, 2))
+        ]
+        assert lake.query("SELECT typeof(_ingested_at) FROM raw.postgres_odd") == [("TIMESTAMP",)]
+    finally:
+        sql(sandbox, "DROP TABLE public.odd")

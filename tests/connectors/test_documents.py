@@ -151,6 +151,36 @@ def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
     assert capture(lake).rows_deleted == 1
 
 
+def test_only_files_inside_the_folder_are_read(sandbox: stand_in.DocumentsSource, tmp_path: Path) -> None:
+    """A link into the folder is a name more; one out of it would show whatever the lake's user may read."""
+    before = set(records(connector(str(sandbox.folder))))
+    (tmp_path / "secret.txt").write_text("not yours")
+    (sandbox.folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (sandbox.folder / "broken.txt").symlink_to(tmp_path / "nothing.txt")
+    (sandbox.folder / "in.pdf").symlink_to(sandbox.folder / "products/aws-resale.pdf")
+    os.mkfifo(sandbox.folder / "pipe.txt")
+    assert set(records(connector(str(sandbox.folder)))) == {*before, "in.pdf"}
+
+
+def test_a_folder_that_cannot_be_listed_deletes_nothing(
+    sandbox: stand_in.DocumentsSource, lake: SyncedLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture(lake)
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if str(path).endswith("products"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refusing)  # the tests run as root, who may list everything
+        outcome = capture(lake, confirm_deletes=True)
+    assert (outcome.status, outcome.rows_deleted) == ("not_permitted", 0)
+    assert "may not be read" in outcome.message
+    assert capture(lake).status == "unchanged"
+
+
 def test_a_page_is_bounded_by_its_bytes(sandbox: stand_in.DocumentsSource, monkeypatch: pytest.MonkeyPatch) -> None:
     source = connector(str(sandbox.folder))
     ids = sorted(records(source))
