@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lake_assets.automation.outcome import failed_tables
 from sandbox.server import Sandbox
 from tests.lakes import SyncedLake, assert_lake_is_source, odoo_source
 
@@ -246,6 +247,17 @@ def test_a_failure_in_the_middle_of_a_table_is_completed_by_the_next_sync(
     odoo.clear_faults()
     northwind.pull(*TABLES)
     assert_lake_is_source(northwind, odoo, "northwind", TABLES)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_table_that_is_no_longer_configured_is_neither_told_of_nor_tried_again(
+    northwind: SyncedLake, odoo: Sandbox
+) -> None:
+    odoo.fault("500", model="crm.lead", times=None)
+    assert northwind.capture("crm_lead")["crm_lead"].status == "failed"
+    assert set(failed_tables(northwind.lake, northwind.settings, "northwind", to_retry=True)) == {"odoo/crm_lead"}
+    northwind.reconfigure({"tables": ["crm_stage"]})
+    assert failed_tables(northwind.lake, northwind.settings, "northwind") == {}
 
 
 @pytest.mark.parametrize("kind", ["500", "cut", "reset", "429"])
