@@ -326,7 +326,9 @@ class PostgresConnector:
         names = {column.name for column in columns}
         always = {*key, *([modified] if modified else [])}
         wanted = (set(options.include) if options.include is not None else names) - set(options.exclude) | always
-        if unknown := sorted(wanted - names):
+        # What this user may not read is left out anyway, so it may be excluded by name.
+        excluded = set(options.exclude) - set(hidden)
+        if unknown := sorted((set(options.include or ()) | always | excluded) - names):
             reason = " (not for this user)" if set(unknown) <= set(hidden) else ""
             raise PermanentError(
                 f"{where}: {self._keys}.tables.{name} names columns that are not there{reason}: {unknown}"

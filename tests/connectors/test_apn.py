@@ -278,6 +278,8 @@ def test_a_table_without_a_key_says_what_to_configure(sandbox: Sandbox, port: in
     assert page.records.num_rows == 1  # type: ignore[union-attr]
     with pytest.raises(PermanentError, match=r"names columns that are not there: \['nope'\]"):
         connector(port, **options, tables={"keyless": {"key": ["nope"]}}).schema("keyless")
+    with pytest.raises(PermanentError, match=r"tables\.keyless names columns that are not there: \['bb'\]"):
+        connector(port, **options, tables={"keyless": {"key": ["a"], "exclude": ["b", "bb"]}}).schema("keyless")
     with pytest.raises(PermanentError, match="neither a timestamp nor a date"):
         connector(port, **options, tables={"keyless": {"key": ["a"], "modified": "b"}}).schema("keyless")
 
@@ -345,6 +347,9 @@ def test_columns_that_the_user_may_not_read_are_left_out(sandbox: Sandbox, port:
     )
     options = {"type": "postgres", "schema": odd, "database": "apn"}
     assert read(connector(port, **options, tables=["secret"]), "secret") == [{"id": 1, "open": "a"}]
+    assert read(connector(port, **options, tables={"secret": {"exclude": ["hidden"]}}), "secret") == [
+        {"id": 1, "open": "a"}
+    ]
     with pytest.raises(PermanentError, match="not for this user"):
         connector(port, **options, tables={"secret": {"include": ["hidden"]}}).schema("secret")
     sql(sandbox, "REVOKE ALL (id, open) ON odd.secret FROM reader")
