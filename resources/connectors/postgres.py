@@ -71,7 +71,7 @@ class PostgresSource(SourceSettings):
 
     type: Literal["postgres"] = "postgres"
     tables: dict[str, PostgresTable] | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        None, description="the tables to read: `name` in `schema`, or `other.name`"
+        None, description="the tables to read: `name` is looked for in `schema`, `other.name` in schema `other`"
     )
     host: str = Field("127.0.0.1", description="where the server answers")
     port: int | str = 5432
@@ -302,13 +302,15 @@ class PostgresConnector:
         def query(statement: str, values: Any) -> Any:
             return self._query(statement, values, name)
 
-        found = find_table(query, settings.db_schema, name)
+        written = settings.written.get(name, name)
+        schema_name, table_name = written.split(".", 1) if "." in written else (settings.db_schema, written)
+        found = find_table(query, schema_name, table_name)
         if found is None:
             raise MissingAtSource(
-                f"{where}: the database has no table {name} in schema {settings.db_schema}, nor one that is called so with its"
-                f" schema. Correct {self._keys}.tables or .schema."
+                f"{where}: the database has no table {table_name} in schema {schema_name}. Correct"
+                f" {self._keys}.tables.{written} (of another schema: `other.name`) or {self._keys}.schema."
             )
-        oid, schema_name, table_name, allowed = found
+        oid, allowed = found
         columns, hidden = columns_of(query, oid)
         if not allowed or not columns:
             raise NotPermitted(
@@ -319,7 +321,7 @@ class PostgresConnector:
         if not key:
             raise PermanentError(
                 f"{where}: {schema_name}.{table_name} has no primary key, nor a unique index without NULLs. Name the columns"
-                f" that identify a row: {self._keys}.tables.{name}.key."
+                f" that identify a row: {self._keys}.tables.{written}.key."
             )
         modified = modified_of(columns) if options.modified is None else options.modified
         modified = None if modified == "none" else modified
@@ -331,11 +333,11 @@ class PostgresConnector:
         if unknown := sorted((set(options.include or ()) | always | excluded) - names):
             reason = " (not for this user)" if set(unknown) <= set(hidden) else ""
             raise PermanentError(
-                f"{where}: {self._keys}.tables.{name} names columns that are not there{reason}: {unknown}"
+                f"{where}: {self._keys}.tables.{written} names columns that are not there{reason}: {unknown}"
             )
         if modified and not next(column for column in columns if column.name == modified).is_time:
             raise PermanentError(
-                f"{where}: {self._keys}.tables.{name}.modified: {modified} is neither a timestamp nor a date"
+                f"{where}: {self._keys}.tables.{written}.modified: {modified} is neither a timestamp nor a date"
             )
         local = modified and next(column for column in columns if column.name == modified).is_local_time
         read = tuple(column for column in columns if column.name in wanted)

@@ -23,11 +23,8 @@ writes, quoted; `texts` and `numbers`: a list of those."""
 _INTEGERS = {"smallint": "SMALLINT", "integer": "INTEGER", "bigint": "BIGINT", "oid": "BIGINT"}
 
 TABLES_SQL = """
-    SELECT c.oid, n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE')
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-      AND (%(name)s::text IN (c.relname, n.nspname || '.' || c.relname, n.nspname || '_' || c.relname))
-    ORDER BY n.nspname = %(schema)s::text DESC, n.nspname || '.' || c.relname = %(name)s::text DESC, n.nspname, c.relname LIMIT 1
+    SELECT c.oid, has_schema_privilege(n.oid, 'USAGE') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = %s AND c.relname = %s
 """
 COLUMNS_SQL = """
     SELECT a.attname, format_type(a.atttypid, a.atttypmod),
@@ -104,10 +101,10 @@ class PgTable:
 Query = Callable[[str, Any], Sequence[tuple[Any, ...]]]
 
 
-def find_table(query: Query, schema: str, name: str) -> tuple[int, str, str, bool] | None:
-    """(oid, schema, table, may be looked into) of `name`: in `schema` if it is there, else as `other.name` or `other_name`."""
-    found = query(TABLES_SQL, {"name": name, "schema": schema})
-    return (found[0][0], found[0][1], found[0][2], found[0][3]) if found else None
+def find_table(query: Query, schema: str, name: str) -> tuple[int, bool] | None:
+    """(oid, may be looked into) of a table."""
+    found = query(TABLES_SQL, [schema, name])
+    return (found[0][0], found[0][1]) if found else None
 
 
 def columns_of(query: Query, oid: int) -> tuple[list[PgColumn], list[str]]:

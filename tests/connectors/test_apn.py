@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from resources.connectors.apn import TABLES
-from resources.connectors.base import NotPermitted, PermanentError, Window
+from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, Window
 from resources.connectors.postgres import PostgresConnector
 from sandbox.server import Sandbox, running
 from tests.connectors.apn_lake import connector, lake_of, port_of, sql
@@ -282,6 +282,22 @@ def test_a_table_without_a_key_says_what_to_configure(sandbox: Sandbox, port: in
         connector(port, **options, tables={"keyless": {"key": ["a"], "exclude": ["b", "bb"]}}).schema("keyless")
     with pytest.raises(PermanentError, match="neither a timestamp nor a date"):
         connector(port, **options, tables={"keyless": {"key": ["a"], "modified": "b"}}).schema("keyless")
+
+
+def test_a_table_is_the_one_of_the_schema_that_is_written(sandbox: Sandbox, port: int, odd: str) -> None:
+    sql(
+        sandbox,
+        """CREATE TABLE odd.apn_users (id int PRIMARY KEY); CREATE TABLE odd.odd_one (id int PRIMARY KEY);
+        CREATE TABLE odd.one (id int PRIMARY KEY); INSERT INTO odd.one VALUES (1)""",
+    )
+    options = {"type": "postgres", "schema": odd, "database": "apn"}
+    assert connector(port, **options, tables=["apn.users"]).schema("apn_users").source_name == "apn.users"
+    assert connector(port, **options, tables=["apn_users"]).schema("apn_users").source_name == "odd.apn_users"
+    source = connector(port, **options, tables={"odd.one": {"exclude": ["nope"]}, "users": {}, "opportunity": {}})
+    with pytest.raises(PermanentError, match=r"sources\.apn\.tables\.odd\.one names columns that are not there"):
+        source.schema("odd_one")
+    with pytest.raises(MissingAtSource, match=r"table users: the database has no table users in schema odd\. Correct"):
+        source.schema("users")
 
 
 def test_times_without_a_zone_are_the_server_s(sandbox: Sandbox, port: int, odd: str, tmp_path: Path) -> None:
