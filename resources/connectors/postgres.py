@@ -9,7 +9,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -29,8 +31,9 @@ from resources.connectors.base import (
     Window,
     configured,
 )
-from resources.connectors.postgres_catalog import PgTable, columns_of, find_table, key_of, modified_of
+from resources.connectors.postgres_catalog import PgTable, columns_of, find_table, modified_of
 from resources.connectors.postgres_copy import RowEncoder, changed, key_ids, moment, source
+from resources.connectors.postgres_keys import UnsoundKey, check_key, is_certain, keys_of
 from resources.connectors.postgres_session import Login, Sessions, wait_after, with_retries
 from resources.pacing import Pace
 
@@ -160,7 +163,7 @@ class PostgresConnector:
         snapshot, at the last time that was read."""
         table = self._table(schema)
         if table.modified is None:
-            yield from self._pages(schema, lambda reached: ALL)
+            yield from self._pages(schema, lambda reached: ALL, whole=True)
             return
         name = sql.Identifier(table.modified)
         by_day = table.column(table.modified).base_type == "date"
@@ -178,7 +181,7 @@ class PostgresConnector:
             return sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(parts)) if parts else ALL
 
         order = [moment(table), *map(sql.Identifier, table.key)] if lo is not None else []
-        yield from self._pages(schema, condition, order)
+        yield from self._pages(schema, condition, order, whole=lo is None)
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         table = self._table(schema)
@@ -199,11 +202,8 @@ class PostgresConnector:
     ) -> Iterator[list[tuple[str, str | None]]]:
         table = self._table(schema)
         names = dict.fromkeys([*table.key, *([table.modified] if table.modified else [])])
-        narrow = PgTable(
-            table.schema, table.name, tuple(column for column in table.columns if column.name in names), table.key,
-            table.modified, table.zone,
-        )  # fmt: skip
-        for page in self._pages(schema, lambda reached: ALL, of=narrow):
+        narrow = replace(table, columns=tuple(column for column in table.columns if column.name in names))
+        for page in self._pages(schema, lambda reached: ALL, of=narrow, whole=True):
             records: Any = page.records
             entries = list(zip(records["source_id"].to_pylist(), records["modified"].to_pylist(), strict=True))
             yield from _batches(entries, IDS_A_BATCH)
@@ -241,10 +241,16 @@ class PostgresConnector:
         condition: Callable[[str | None], sql.Composable],
         order: list[sql.Composable] | None = None,
         of: PgTable | None = None,
+        whole: bool = False,
     ) -> Iterator[Page]:
         """The rows that meet `condition(time reached so far)`. After a failure that may pass, in `order` those from the time
-        reached on, some of them twice. Without an order it is the end: a new snapshot has no place to go on from."""
+        reached on, some of them twice. Without an order it is the end: a new snapshot has no place to go on from.
+
+        Parameters:
+            whole: the table is gone through anyway, so the server may be asked first whether the key identifies its rows.
+        """
         table = of or self._table(schema)
+        check = partial(check_key, table) if whole and not table.key_is_certain else None
         encoder = RowEncoder(table, self._texts_are_utf8())
         by = sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(order)) if order else ALL
         reached: str | None = None
@@ -254,7 +260,7 @@ class PostgresConnector:
             read_at = datetime.now(UTC)
             statement = encoder.copy_statement(condition(reached), by)
             try:
-                for rows in self._sessions.copied(statement, schema.table):
+                for rows in self._sessions.copied(statement, schema.table, check):
                     encoded = encoder.encode(rows)
                     attempt = 1
                     handed_out += 1
@@ -268,6 +274,11 @@ class PostgresConnector:
                 wait = wait_after(attempt)
                 log.warning("%s; trying again in %.1f s", error, wait)
                 self._sleep(wait)
+            except UnsoundKey as error:
+                raise PermanentError(
+                    f"{self.where(schema.table)}: {error}. Name other columns in {self._option(schema.table)}.key, or read a"
+                    " view that leaves such rows out."
+                ) from None
             except ValueError as error:
                 raise PermanentError(f"{self.where(schema.table)}: {error}") from None
 
@@ -295,6 +306,10 @@ class PostgresConnector:
             known = self._known.get(schema.table)
         return known or self._look_up(schema.table)
 
+    def _option(self, name: str) -> str:
+        """Where `lake.yaml` has the table's options."""
+        return f"{self._keys}.tables.{self._settings.written.get(name, name)}"
+
     def _look_up(self, name: str) -> PgTable:
         where, settings = self.where(name), self._settings
         options = (settings.tables or {}).get(name) or PostgresTable.model_validate({})
@@ -302,13 +317,13 @@ class PostgresConnector:
         def query(statement: str, values: Any) -> Any:
             return self._query(statement, values, name)
 
-        written = settings.written.get(name, name)
+        option, written = self._option(name), settings.written.get(name, name)
         schema_name, table_name = written.split(".", 1) if "." in written else (settings.db_schema, written)
         found = find_table(query, schema_name, table_name)
         if found is None:
             raise MissingAtSource(
                 f"{where}: the database has no table {table_name} in schema {schema_name}. Correct"
-                f" {self._keys}.tables.{written} (of another schema: `other.name`) or {self._keys}.schema."
+                f" {option} (of another schema: `other.name`) or {self._keys}.schema."
             )
         oid, allowed = found
         columns, hidden = columns_of(query, oid)
@@ -317,11 +332,12 @@ class PostgresConnector:
                 f"{where}: the user may not read {schema_name}.{table_name}: GRANT USAGE ON SCHEMA {schema_name} and SELECT"
                 " on the table."
             )
-        key = options.key or key_of(query, oid)
+        unique = keys_of(query, oid)
+        key = options.key or next(iter(unique), None)
         if not key:
             raise PermanentError(
                 f"{where}: {schema_name}.{table_name} has no primary key, nor a unique index without NULLs. Name the columns"
-                f" that identify a row: {self._keys}.tables.{written}.key."
+                f" that identify a row: {option}.key."
             )
         modified = modified_of(columns) if options.modified is None else options.modified
         modified = None if modified == "none" else modified
@@ -332,16 +348,14 @@ class PostgresConnector:
         excluded = set(options.exclude) - set(hidden)
         if unknown := sorted((set(options.include or ()) | always | excluded) - names):
             reason = " (not for this user)" if set(unknown) <= set(hidden) else ""
-            raise PermanentError(
-                f"{where}: {self._keys}.tables.{written} names columns that are not there{reason}: {unknown}"
-            )
+            raise PermanentError(f"{where}: {option} names columns that are not there{reason}: {unknown}")
         if modified and not next(column for column in columns if column.name == modified).is_time:
-            raise PermanentError(
-                f"{where}: {self._keys}.tables.{written}.modified: {modified} is neither a timestamp nor a date"
-            )
+            raise PermanentError(f"{where}: {option}.modified: {modified} is neither a timestamp nor a date")
         local = modified and next(column for column in columns if column.name == modified).is_local_time
         read = tuple(column for column in columns if column.name in wanted)
-        table = PgTable(schema_name, table_name, read, tuple(key), modified, self._time_zone() if local else None)
+        zone = self._time_zone() if local else None
+        certain = is_certain(key, columns, unique)
+        table = PgTable(schema_name, table_name, read, tuple(key), modified, zone, certain)
         with self._lock:
             self._known[name] = table
         return table
