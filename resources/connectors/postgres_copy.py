@@ -211,12 +211,14 @@ class RowEncoder:
     def _ids(self, found: Any) -> Any:
         """A key of one column is its value as text; one of several a JSON list of the values. None where one is NULL."""
         keys = [found[place] for place in self._key_places]
+        forms = [self.table.column(name).form for name in self.table.key]
         if not self.table.key_is_certain:
             keys = [_without_null(values) for values in keys]
         if len(keys) > 1:
+            keys = [_float(values) if form == "float" else values for values, form in zip(keys, forms, strict=True)]
             between = [piece for values in keys for piece in (",", values)][1:]
             return pc.binary_join_element_wise("[", *between, "]", "")
-        return keys[0] if self.table.column(self.table.key[0]).form == "number" else _texts(keys[0])
+        return keys[0] if forms[0] in ("number", "float", "boolean") else _texts(keys[0])
 
     def _moments(self, found: Any) -> Any:
         if self._moment_place is None:

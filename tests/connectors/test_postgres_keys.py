@@ -115,3 +115,36 @@ def test_the_server_is_not_asked_about_a_key_that_an_index_covers(
         [page] = source.changes(source.schema("covered"), Window())
         assert page.records.num_rows == 1  # type: ignore[union-attr]
         assert len(spent) == statements + 1  # and one, once, for the server's encoding
+
+
+# -- keys of any type --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("note", ["", "\x01"], ids=["by the block", "row by row"])
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("boolean", ["true", "false"]),
+        ("double precision", ["NaN", "-Infinity", "0.1", "-0", "1e-300", "1e+22", "123456789.123"]),
+        ("real", ["NaN", "0.1", "3.4e+38"]),
+        ("numeric", ["NaN", "1.50", "12345678901234567890.1"]),
+    ],
+)
+def test_a_key_s_id_is_its_text(sandbox: Sandbox, port: int, kind: str, values: list[str], note: str) -> None:
+    rows = ", ".join(f"('{value}', 1, '{note}')" for value in values)
+    sql(sandbox, "DROP TABLE IF EXISTS keys.single, keys.double")
+    for table, key in (("single", "id"), ("double", "id, n")):
+        sql(sandbox, f"CREATE TABLE keys.{table} (id {kind}, n int, note text, PRIMARY KEY ({key}))")
+        sql(sandbox, f"INSERT INTO keys.{table} VALUES {rows}")
+    source = connector(port, type="postgres", database="apn", schema="keys", tables=["single", "double"])
+    in_lists = values if kind != "numeric" else [f'"{value}"' for value in values]
+    in_lists = [f'"{value}"' if value in ("NaN", "-Infinity") else value for value in in_lists]
+    for table, ids in (("single", values), ("double", [f"[{value},1]" for value in in_lists])):
+        schema = source.schema(table)
+        pages: list[Any] = list(source.changes(schema, Window()))
+        assert sorted(record_id for page in pages for record_id in page.records["source_id"].to_pylist()) == sorted(ids)
+        listed = [record_id for batch in source.inventory(schema) for record_id, _ in batch]
+        assert sorted(listed) == sorted(ids)
+        [page] = source.by_ids(schema, ids)
+        found: Any = page.records
+        assert sorted(found["source_id"].to_pylist()) == sorted(ids)
