@@ -218,6 +218,32 @@ def test_every_type_keeps_its_value(sandbox: Sandbox, port: int, odd: str) -> No
     assert types["datab"] == ("text", "")
 
 
+def test_what_raw_views_cannot_show_is_null_there(sandbox: Sandbox, port: int, odd: str, tmp_path: Path) -> None:
+    sql(
+        sandbox,
+        """CREATE TABLE odd.old (id int PRIMARY KEY, local timestamp, zoned timestamptz, day date, amount numeric(8,2),
+        updated_at timestamp); INSERT INTO odd.old VALUES
+        (1, '0044-03-15 12:00 BC', '0044-03-15 12:00Z BC', '0044-03-15 BC', 'NaN', '0044-03-15 12:00 BC'),
+        (2, '294276-01-01', '294276-01-01Z', '10000-01-01', 1, NULL),
+        (3, 'infinity', '-infinity', '0044-03-15', 2, '2026-01-01')""",
+    )
+    lake = lake_of(tmp_path, port, tables=["odd.old"])
+    assert lake.capture("odd_old", source="apn")["odd_old"].rows_written == 3
+    assert lake.capture("odd_old", source="apn", sweep=True)["odd_old"].rows_written == 0
+    columns = (
+        "CAST(local AS VARCHAR), CAST(zoned AS VARCHAR), CAST(day AS VARCHAR), amount, CAST(updated_at AS VARCHAR)"
+    )
+    assert lake.query(f"SELECT {columns} FROM raw.apn_odd_old ORDER BY id") == [
+        (None, None, None, None, None),
+        (None, None, "10000-01-01", 1, None),
+        ("infinity", "-infinity", "0044-03-15", 2, "2026-01-01 00:00:00"),
+    ]
+    [first] = [row for row in lake.bronze("odd_old", source="apn") if row["source_id"] == "1"]
+    assert first["source_modified_at"] is None
+    kept = orjson.loads(first["raw_data"])
+    assert (kept["local"], kept["day"], kept["amount"]) == ("0044-03-15 12:00:00 BC", "0044-03-15 BC", "NaN")
+
+
 def test_how_values_are_written_does_not_depend_on_the_user_s_settings(sandbox: Sandbox, port: int) -> None:
     def checksums() -> dict[str, str]:
         source = connector(port)
