@@ -63,6 +63,12 @@ ALL = sql.SQL("")
 class PostgresTable(TableOptions):
     """How one table is read."""
 
+    table: str | None = Field(
+        None,
+        min_length=1,
+        description="its name in the database, letter by letter, where that is not the one used here",
+    )
+    db_schema: str | None = Field(None, alias="schema", min_length=1, description="the schema it is in")
     modified: str | None = Field(
         None, description="the column that tells when a row changed; `none` reads the table whole every time"
     )
@@ -319,11 +325,12 @@ class PostgresConnector:
 
         option, written = self._option(name), settings.written.get(name, name)
         schema_name, table_name = written.split(".", 1) if "." in written else (settings.db_schema, written)
+        schema_name, table_name = options.db_schema or schema_name, options.table or table_name
         found = find_table(query, schema_name, table_name)
         if found is None:
             raise MissingAtSource(
                 f"{where}: the database has no table {table_name} in schema {schema_name}. Correct"
-                f" {option} (of another schema: `other.name`) or {self._keys}.schema."
+                f" {option} (`table:` and `schema:` below it take any name) or {self._keys}.schema."
             )
         oid, allowed = found
         columns, hidden = columns_of(query, oid)

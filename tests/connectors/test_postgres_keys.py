@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from resources.connectors.base import PermanentError, Window
+from resources.connectors.base import MissingAtSource, PermanentError, Window
 from sandbox.server import Sandbox, running
 from tests.connectors.apn_lake import connector, lake_of, port_of, sql
 from tests.lakes import SyncedLake
@@ -148,3 +148,39 @@ def test_a_key_s_id_is_its_text(sandbox: Sandbox, port: int, kind: str, values: 
         [page] = source.by_ids(schema, ids)
         found: Any = page.records
         assert sorted(found["source_id"].to_pylist()) == sorted(ids)
+
+
+# -- names of any kind ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_any_name_is_read(sandbox: Sandbox, port: int, tmp_path: Path) -> None:
+    sql(sandbox, 'CREATE SCHEMA "Sales EU"; GRANT USAGE ON SCHEMA "Sales EU" TO reader')
+    names = {
+        "order": ("keys", "Order"),
+        "eu_order": ("Sales EU", "Order"),
+        "dotted": ("keys", "we.ird"),
+        "quoted": ("keys", 'we-"ird"'),
+        "order_small": ("keys", "order"),
+    }
+    for place, (schema, table) in enumerate(names.values(), 1):
+        name = '"{}"."{}"'.format(*(part.replace('"', '""') for part in (schema, table)))
+        sql(sandbox, f'CREATE TABLE {name} ("Id" int PRIMARY KEY, "updated_at" timestamptz DEFAULT \'2026-01-01Z\')')
+        sql(sandbox, f"INSERT INTO {name} VALUES ({place}); GRANT SELECT ON {name} TO reader")
+    own = {key: {"table": table} if schema == "keys" else {"table": table, "schema": schema}
+           for key, (schema, table) in names.items()}  # fmt: skip
+    lake = lake_with(tmp_path, port, **own)
+    lake.capture(*names, source="apn")
+    for place, key in enumerate(names, 1):
+        assert lake.query(f'SELECT "Id" FROM raw.postgres_{key}') == [(place,)]
+    assert capture(lake, "order", sweep=True).status == "unchanged"
+    assert connector(port, type="postgres", database="apn", tables=own, schema="keys").has_changes(
+        dict.fromkeys(names, datetime(2025, 1, 1, tzinfo=UTC))
+    )
+
+
+def test_a_name_that_is_not_there_says_where_it_was_looked_for(port: int) -> None:
+    source = connector(port, type="postgres", database="apn", schema="keys", tables={"order": {"table": "ORDER"}})
+    with pytest.raises(
+        MissingAtSource, match=r"no table ORDER in schema keys\. Correct tenants\.podium\.sources\.apn\.tables\.order "
+    ):
+        source.schema("order")
