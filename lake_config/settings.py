@@ -1,6 +1,7 @@
 """The shape of `lake.yaml`: one model per block, every key with its meaning and default."""
 
 import re
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,6 +50,9 @@ class SourceSettings(_Block):
         None, description="a list of tables reads only those; a mapping sets options for (or adds) single tables"
     )
     only_listed: bool = Field(False, exclude=True, description="set when `tables` was given as a list")
+    written: dict[str, str] = Field(
+        default_factory=dict, exclude=True, description="set with `tables`: each one's name as it stands there"
+    )
     max_in_flight: int = Field(4, ge=1, le=64, description="requests under way at once, over all tables")
     max_per_second: float | None = Field(None, gt=0, description="requests started per second, over all tables")
     max_per_day: int | None = Field(
@@ -65,12 +69,14 @@ class SourceSettings(_Block):
     @model_validator(mode="before")
     @classmethod
     def _tables_as_list_or_mapping(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("tables"), list):
-            if not all(isinstance(name, str) for name in data["tables"]):
+        tables = data.get("tables") if isinstance(data, dict) else None
+        if isinstance(tables, list):
+            if not all(isinstance(name, str) for name in tables):
                 raise ValueError("tables: a list of table names is expected")
-            return {**data, "tables": {name: {} for name in data["tables"]}, "only_listed": True}
-        if isinstance(data, dict) and isinstance(data.get("tables"), dict):
-            return {**data, "tables": {name: ({} if opts is None else opts) for name, opts in data["tables"].items()}}
+            return {**data, "tables": {name: {} for name in tables}, "written": _written(tables), "only_listed": True}
+        if isinstance(tables, dict):
+            options = {name: ({} if given is None else given) for name, given in tables.items()}
+            return {**data, "tables": options, "written": _written(tables)}
         return data
 
     @field_validator("tables")
@@ -81,7 +87,29 @@ class SourceSettings(_Block):
                 raise ValueError(f"{name!r} is not a table name (letters a-z, digits, _ and . only)")
         if not tables:
             return tables
-        return {name.replace(".", "_"): options for name, options in tables.items()}
+        return {_entity(name): options for name, options in tables.items()}
+
+
+def _entity(name: str) -> str:
+    """The name in paths and views of the table that is written `name`."""
+    return name.replace(".", "_")
+
+
+def _written(names: Iterable[Any]) -> dict[str, str]:
+    """Entity -> name as written, of those that are names.
+
+    Raises:
+        ValueError: two names give one entity.
+    """
+    written: dict[str, str] = {}
+    for name in filter(lambda name: isinstance(name, str), names):
+        other = written.setdefault(_entity(name), name)
+        if other != name:
+            raise ValueError(
+                f"tables: {other} and {name} would both be {_entity(name)} in the lake: leave one out, or read it by a"
+                " source of its own"
+            )
+    return written
 
 
 def _http_url(url: str) -> str:

@@ -123,7 +123,14 @@ def typed_sql(column: Column) -> str:
             return f"list_transform({value}, lambda item: {_labelled(column, 'item')})"
         return value
     text = text_sql(column)
-    return text if column.type == "text" else f"TRY_CAST({text} AS {sql_type(column)})"
+    return text if column.type == "text" else cast_sql(text, sql_type(column))
+
+
+def cast_sql(text: str, sql_type: str) -> str:
+    """A text in DuckDB's type, NULL where it says nothing of that type."""
+    cast = f"TRY_CAST({text} AS {sql_type})"
+    # Postgres writes ` BC` behind such times, and DuckDB overlooks what stands behind a time.
+    return f"CASE WHEN NOT ends_with({text}, ' BC') THEN {cast} END" if sql_type in ("DATE", "TIMESTAMP") else cast
 
 
 def label_sql(column: Column) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 import duckdb
 import pyarrow as pa
 
+from lake_assets.bronze.typed import cast_sql
 from resources.lake import BRONZE_SCHEMA, Lake
 
 LATEST_SQL = """
@@ -29,6 +30,8 @@ LATEST_SQL = """
     GROUP BY source_id
 """
 """Most records have one version, and picking the latest of several costs ten times as much."""
+
+MODIFIED_SQL = cast_sql("modified", "TIMESTAMP")
 
 LOOKUPS = 5
 """So many batches are looked up by their ids before the whole table's latest state is loaded."""
@@ -94,8 +97,8 @@ class KnownVersions:
         elif self._files:
             self.load_all()
         fresh = connection.sql(
-            """
-            SELECT place, CAST(uuid() AS VARCHAR) AS id, TRY_CAST(page.modified AS TIMESTAMP) AS source_modified_at,
+            f"""
+            SELECT place, CAST(uuid() AS VARCHAR) AS id, {MODIFIED_SQL} AS source_modified_at,
                    CAST(current_timestamp AS TIMESTAMP) AS ingested_at, known.source_id IS NOT NULL AS is_known,
                    coalesce(known.change_type, 'delete') = 'delete' AS is_unheld
             FROM page LEFT JOIN known USING (source_id)
@@ -114,7 +117,7 @@ class KnownVersions:
         places = pa.array(range(page.num_rows), pa.int32())
         self._connection.register("page", page.select(["modified"]).append_column("place", places))
         added = self._connection.sql(
-            """SELECT CAST(uuid() AS VARCHAR) AS id, TRY_CAST(modified AS TIMESTAMP) AS source_modified_at,
+            f"""SELECT CAST(uuid() AS VARCHAR) AS id, {MODIFIED_SQL} AS source_modified_at,
                       CAST(current_timestamp AS TIMESTAMP) AS ingested_at FROM page ORDER BY place"""
         ).to_arrow_table()
         self._connection.unregister("page")
@@ -155,9 +158,9 @@ class KnownVersions:
         gone_ids, held = self.gone(at_source)
         self._connection.register("at_source", at_source)
         stray = self._connection.execute(
-            """SELECT source_id FROM at_source ANTI JOIN known
+            f"""SELECT source_id FROM at_source ANTI JOIN known
                ON known.source_id = at_source.source_id AND known.change_type <> 'delete'
-                  AND known.source_modified_at IS NOT DISTINCT FROM TRY_CAST(at_source.modified AS TIMESTAMP)"""
+                  AND known.source_modified_at IS NOT DISTINCT FROM {MODIFIED_SQL}"""
         )
         stray_ids = sorted(row[0] for row in stray.fetchall())
         self._connection.unregister("at_source")
@@ -198,8 +201,8 @@ class KnownMoments:
         table = pa.table({"source_id": pa.array(ids, pa.string()), "modified": pa.array(modified, pa.string())})
         self._connection.register("listed", table.append_column("place", pa.array(range(len(ids)), pa.int32())))
         rows = self._connection.execute(
-            """SELECT source_id FROM listed ANTI JOIN held
-               ON held.source_id = listed.source_id AND held.source_modified_at = TRY_CAST(listed.modified AS TIMESTAMP)
+            f"""SELECT source_id FROM listed ANTI JOIN held
+               ON held.source_id = listed.source_id AND held.source_modified_at = {MODIFIED_SQL}
                ORDER BY place"""
         ).fetchall()
         self._connection.unregister("listed")

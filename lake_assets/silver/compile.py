@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lake_assets.bronze.typed import label_sql, parse_struct, text_sql, typed_sql
+from lake_assets.bronze.typed import cast_sql, label_sql, parse_struct, text_sql, typed_sql
 from lake_assets.silver.rules import Check, checks_of
 from lake_assets.silver.spec import LINEAGE_COLUMNS, PLACEHOLDER, SQL_TYPES, EntitySpec, SilverType, SourceMapping
 from resources.connectors.base import Column
@@ -139,7 +139,7 @@ def _value(expression: str | None, kind: SilverType, columns: Mapping[str, Colum
         text = _part_sql(columns[match[1]], match[2])
     if sql_type == "VARCHAR":
         return _Value(text, None)
-    cast = f"TRY_CAST({text} AS {sql_type})"
+    cast = f"TRY_CAST({text} AS {sql_type})" if match is None else cast_sql(text, sql_type)
     if kind == "number":
         cast = f"CASE WHEN isfinite({cast}) THEN {cast} END"
     return _Value(cast, f"{text} IS NOT NULL AND {cast} IS NULL")

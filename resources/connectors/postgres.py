@@ -9,7 +9,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -29,8 +31,9 @@ from resources.connectors.base import (
     Window,
     configured,
 )
-from resources.connectors.postgres_catalog import PgTable, columns_of, find_table, key_of, modified_of
+from resources.connectors.postgres_catalog import PgTable, columns_of, find_table, modified_of
 from resources.connectors.postgres_copy import RowEncoder, changed, key_ids, moment, source
+from resources.connectors.postgres_keys import UnsoundKey, check_key, is_certain, keys_of
 from resources.connectors.postgres_session import Login, Sessions, wait_after, with_retries
 from resources.pacing import Pace
 
@@ -60,6 +63,12 @@ ALL = sql.SQL("")
 class PostgresTable(TableOptions):
     """How one table is read."""
 
+    table: str | None = Field(
+        None,
+        min_length=1,
+        description="its name in the database, letter by letter, where that is not the one used here",
+    )
+    db_schema: str | None = Field(None, alias="schema", min_length=1, description="the schema it is in")
     modified: str | None = Field(
         None, description="the column that tells when a row changed; `none` reads the table whole every time"
     )
@@ -71,7 +80,7 @@ class PostgresSource(SourceSettings):
 
     type: Literal["postgres"] = "postgres"
     tables: dict[str, PostgresTable] | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        None, description="the tables to read: `name` in `schema`, or `other.name`"
+        None, description="the tables to read: `name` is looked for in `schema`, `other.name` in schema `other`"
     )
     host: str = Field("127.0.0.1", description="where the server answers")
     port: int | str = 5432
@@ -160,7 +169,7 @@ class PostgresConnector:
         snapshot, at the last time that was read."""
         table = self._table(schema)
         if table.modified is None:
-            yield from self._pages(schema, lambda reached: ALL)
+            yield from self._pages(schema, lambda reached: ALL, whole=True)
             return
         name = sql.Identifier(table.modified)
         by_day = table.column(table.modified).base_type == "date"
@@ -178,7 +187,7 @@ class PostgresConnector:
             return sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(parts)) if parts else ALL
 
         order = [moment(table), *map(sql.Identifier, table.key)] if lo is not None else []
-        yield from self._pages(schema, condition, order)
+        yield from self._pages(schema, condition, order, whole=lo is None)
 
     def by_ids(self, schema: TableSchema, ids: Iterable[str]) -> Iterator[Page]:
         table = self._table(schema)
@@ -199,11 +208,8 @@ class PostgresConnector:
     ) -> Iterator[list[tuple[str, str | None]]]:
         table = self._table(schema)
         names = dict.fromkeys([*table.key, *([table.modified] if table.modified else [])])
-        narrow = PgTable(
-            table.schema, table.name, tuple(column for column in table.columns if column.name in names), table.key,
-            table.modified, table.zone,
-        )  # fmt: skip
-        for page in self._pages(schema, lambda reached: ALL, of=narrow):
+        narrow = replace(table, columns=tuple(column for column in table.columns if column.name in names))
+        for page in self._pages(schema, lambda reached: ALL, of=narrow, whole=True):
             records: Any = page.records
             entries = list(zip(records["source_id"].to_pylist(), records["modified"].to_pylist(), strict=True))
             yield from _batches(entries, IDS_A_BATCH)
@@ -241,10 +247,16 @@ class PostgresConnector:
         condition: Callable[[str | None], sql.Composable],
         order: list[sql.Composable] | None = None,
         of: PgTable | None = None,
+        whole: bool = False,
     ) -> Iterator[Page]:
         """The rows that meet `condition(time reached so far)`. After a failure that may pass, in `order` those from the time
-        reached on, some of them twice. Without an order it is the end: a new snapshot has no place to go on from."""
+        reached on, some of them twice. Without an order it is the end: a new snapshot has no place to go on from.
+
+        Parameters:
+            whole: the table is gone through anyway, so the server may be asked first whether the key identifies its rows.
+        """
         table = of or self._table(schema)
+        check = partial(check_key, table) if whole and not table.key_is_certain else None
         encoder = RowEncoder(table, self._texts_are_utf8())
         by = sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(order)) if order else ALL
         reached: str | None = None
@@ -254,7 +266,7 @@ class PostgresConnector:
             read_at = datetime.now(UTC)
             statement = encoder.copy_statement(condition(reached), by)
             try:
-                for rows in self._sessions.copied(statement, schema.table):
+                for rows in self._sessions.copied(statement, schema.table, check):
                     encoded = encoder.encode(rows)
                     attempt = 1
                     handed_out += 1
@@ -268,6 +280,11 @@ class PostgresConnector:
                 wait = wait_after(attempt)
                 log.warning("%s; trying again in %.1f s", error, wait)
                 self._sleep(wait)
+            except UnsoundKey as error:
+                raise PermanentError(
+                    f"{self.where(schema.table)}: {error}. Name other columns in {self._option(schema.table)}.key, or read a"
+                    " view that leaves such rows out."
+                ) from None
             except ValueError as error:
                 raise PermanentError(f"{self.where(schema.table)}: {error}") from None
 
@@ -295,6 +312,10 @@ class PostgresConnector:
             known = self._known.get(schema.table)
         return known or self._look_up(schema.table)
 
+    def _option(self, name: str) -> str:
+        """Where `lake.yaml` has the table's options."""
+        return f"{self._keys}.tables.{self._settings.written.get(name, name)}"
+
     def _look_up(self, name: str) -> PgTable:
         where, settings = self.where(name), self._settings
         options = (settings.tables or {}).get(name) or PostgresTable.model_validate({})
@@ -302,42 +323,46 @@ class PostgresConnector:
         def query(statement: str, values: Any) -> Any:
             return self._query(statement, values, name)
 
-        found = find_table(query, settings.db_schema, name)
+        option, written = self._option(name), settings.written.get(name, name)
+        schema_name, table_name = written.split(".", 1) if "." in written else (settings.db_schema, written)
+        schema_name, table_name = options.db_schema or schema_name, options.table or table_name
+        found = find_table(query, schema_name, table_name)
         if found is None:
             raise MissingAtSource(
-                f"{where}: the database has no table {name} in schema {settings.db_schema}, nor one that is called so with its"
-                f" schema. Correct {self._keys}.tables or .schema."
+                f"{where}: the database has no table {table_name} in schema {schema_name}. Correct"
+                f" {option} (`table:` and `schema:` below it take any name) or {self._keys}.schema."
             )
-        oid, schema_name, table_name, allowed = found
+        oid, allowed = found
         columns, hidden = columns_of(query, oid)
         if not allowed or not columns:
             raise NotPermitted(
                 f"{where}: the user may not read {schema_name}.{table_name}: GRANT USAGE ON SCHEMA {schema_name} and SELECT"
                 " on the table."
             )
-        key = options.key or key_of(query, oid)
+        unique = keys_of(query, oid)
+        key = options.key or next(iter(unique), None)
         if not key:
             raise PermanentError(
                 f"{where}: {schema_name}.{table_name} has no primary key, nor a unique index without NULLs. Name the columns"
-                f" that identify a row: {self._keys}.tables.{name}.key."
+                f" that identify a row: {option}.key."
             )
         modified = modified_of(columns) if options.modified is None else options.modified
         modified = None if modified == "none" else modified
         names = {column.name for column in columns}
         always = {*key, *([modified] if modified else [])}
         wanted = (set(options.include) if options.include is not None else names) - set(options.exclude) | always
-        if unknown := sorted(wanted - names):
+        # What this user may not read is left out anyway, so it may be excluded by name.
+        excluded = set(options.exclude) - set(hidden)
+        if unknown := sorted((set(options.include or ()) | always | excluded) - names):
             reason = " (not for this user)" if set(unknown) <= set(hidden) else ""
-            raise PermanentError(
-                f"{where}: {self._keys}.tables.{name} names columns that are not there{reason}: {unknown}"
-            )
+            raise PermanentError(f"{where}: {option} names columns that are not there{reason}: {unknown}")
         if modified and not next(column for column in columns if column.name == modified).is_time:
-            raise PermanentError(
-                f"{where}: {self._keys}.tables.{name}.modified: {modified} is neither a timestamp nor a date"
-            )
+            raise PermanentError(f"{where}: {option}.modified: {modified} is neither a timestamp nor a date")
         local = modified and next(column for column in columns if column.name == modified).is_local_time
         read = tuple(column for column in columns if column.name in wanted)
-        table = PgTable(schema_name, table_name, read, tuple(key), modified, self._time_zone() if local else None)
+        zone = self._time_zone() if local else None
+        certain = is_certain(key, columns, unique)
+        table = PgTable(schema_name, table_name, read, tuple(key), modified, zone, certain)
         with self._lock:
             self._known[name] = table
         return table

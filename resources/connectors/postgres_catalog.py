@@ -1,4 +1,4 @@
-"""What a Postgres catalog says about a table: its columns and their types, its key, the column that tells of changes.
+"""What a Postgres catalog says about a table: its columns and their types, the column that tells of changes.
 
 What belongs here: questions to the catalog and what the answers mean. What does not: reading rows (`postgres_copy`).
 """
@@ -23,11 +23,8 @@ writes, quoted; `texts` and `numbers`: a list of those."""
 _INTEGERS = {"smallint": "SMALLINT", "integer": "INTEGER", "bigint": "BIGINT", "oid": "BIGINT"}
 
 TABLES_SQL = """
-    SELECT c.oid, n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE')
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-      AND (%(name)s::text IN (c.relname, n.nspname || '.' || c.relname, n.nspname || '_' || c.relname))
-    ORDER BY n.nspname = %(schema)s::text DESC, n.nspname || '.' || c.relname = %(name)s::text DESC, n.nspname, c.relname LIMIT 1
+    SELECT c.oid, has_schema_privilege(n.oid, 'USAGE') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = %s AND c.relname = %s
 """
 COLUMNS_SQL = """
     SELECT a.attname, format_type(a.atttypid, a.atttypmod),
@@ -38,16 +35,6 @@ COLUMNS_SQL = """
             WHERE f.conrelid = a.attrelid AND f.contype = 'f' AND f.conkey = ARRAY[a.attnum])
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
     WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
-"""
-KEYS_SQL = """
-    SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
-                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                 WHERE k.place <= i.indnkeyatts ORDER BY k.place)
-    FROM pg_index i
-    WHERE i.indrelid = %s AND i.indisvalid AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
-      AND (i.indisprimary OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-                                         AND NOT a.attnotnull))
-    ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1
 """
 
 
@@ -91,6 +78,8 @@ class PgTable:
     modified: str | None
     zone: str | None = None
     """In which time zone the clock runs that `modified` shows, where the column does not say so itself."""
+    key_is_certain: bool = True
+    """The server sees to it that no two rows have the same key and none has NULL in it."""
 
     @property
     def source_name(self) -> str:
@@ -104,10 +93,10 @@ class PgTable:
 Query = Callable[[str, Any], Sequence[tuple[Any, ...]]]
 
 
-def find_table(query: Query, schema: str, name: str) -> tuple[int, str, str, bool] | None:
-    """(oid, schema, table, may be looked into) of `name`: in `schema` if it is there, else as `other.name` or `other_name`."""
-    found = query(TABLES_SQL, {"name": name, "schema": schema})
-    return (found[0][0], found[0][1], found[0][2], found[0][3]) if found else None
+def find_table(query: Query, schema: str, name: str) -> tuple[int, bool] | None:
+    """(oid, may be looked into) of a table."""
+    found = query(TABLES_SQL, [schema, name])
+    return (found[0][0], found[0][1]) if found else None
 
 
 def columns_of(query: Query, oid: int) -> tuple[list[PgColumn], list[str]]:
@@ -119,12 +108,6 @@ def columns_of(query: Query, oid: int) -> tuple[list[PgColumn], list[str]]:
             continue
         readable.append(PgColumn(name, source_type, base, _form(base, is_array), not_null, label, relation))
     return sorted(readable, key=lambda column: column.name), hidden
-
-
-def key_of(query: Query, oid: int) -> list[str]:
-    """The primary key's columns, else those of a unique index without NULLs, else none."""
-    found = query(KEYS_SQL, [oid])
-    return list(found[0][0]) if found else []
 
 
 def modified_of(columns: Sequence[PgColumn]) -> str | None:

@@ -24,6 +24,7 @@ import pyarrow.compute
 from psycopg import sql
 
 from resources.connectors.postgres_catalog import PgColumn, PgTable
+from resources.connectors.postgres_keys import UnsoundKey
 
 pc: Any = pyarrow.compute  # its functions are made at run time
 
@@ -101,6 +102,7 @@ class RowEncoder:
 
         Raises:
             ValueError: these are not rows of this table.
+            UnsoundKey: a row has NULL in its key.
         """
         if not rows:
             return ENCODED.empty_table()
@@ -112,7 +114,11 @@ class RowEncoder:
             raw = self._joined(tokens, len(rows))
             needed = [*self._key_places, *([self._moment_place] if self._moment_place is not None else [])]
             found = {place: _parted(self._columns(tokens, len(rows), [place]))[0] for place in needed}
-        return pa.table([self._ids(found), raw, self._moments(found), _checksums(raw)], schema=ENCODED)
+        ids = self._ids(found)
+        if ids.null_count:
+            record = orjson.loads(raw.filter(pc.is_null(ids))[0].as_py())
+            raise UnsoundKey(self.table, [record[name] for name in self.table.key], 1)
+        return pa.table([ids, raw, self._moments(found), _checksums(raw)], schema=ENCODED)
 
     # -- many rows at once ---------------------------------------------------------------------------------------------
 
@@ -203,23 +209,31 @@ class RowEncoder:
     # -- ids, times, hashes -----------------------------------------------------------------------------------------------
 
     def _ids(self, found: Any) -> Any:
-        """A key of one column is its value as text; one of several a JSON list of the values."""
+        """A key of one column is its value as text; one of several a JSON list of the values. None where one is NULL."""
         keys = [found[place] for place in self._key_places]
+        forms = [self.table.column(name).form for name in self.table.key]
+        if not self.table.key_is_certain:
+            keys = [_without_null(values) for values in keys]
         if len(keys) > 1:
+            keys = [_float(values) if form == "float" else values for values, form in zip(keys, forms, strict=True)]
             between = [piece for values in keys for piece in (",", values)][1:]
             return pc.binary_join_element_wise("[", *between, "]", "")
-        return keys[0] if self.table.column(self.table.key[0]).form == "number" else _texts(keys[0])
+        return keys[0] if forms[0] in ("number", "float", "boolean") else _texts(keys[0])
 
     def _moments(self, found: Any) -> Any:
         if self._moment_place is None:
             return pa.nulls(len(found[self._key_places[0]]), pa.string())
-        values = found[self._moment_place]
-        return pc.if_else(pc.equal(values, "null"), pa.scalar(None, pa.string()), pc.ascii_trim(values, characters='"'))
+        return pc.ascii_trim(_without_null(found[self._moment_place]), characters='"')
 
 
 def _parted(tokens: Any) -> tuple[Any, Any]:
     """Tokens without what follows them, and what follows them."""
     return pc.utf8_slice_codeunits(tokens, 0, -1), pc.utf8_slice_codeunits(tokens, -1)
+
+
+def _without_null(tokens: Any) -> Any:
+    """JSON tokens, None for `null`."""
+    return pc.if_else(pc.equal(tokens, "null"), pa.scalar(None, pa.string()), tokens)
 
 
 def _float(values: Any) -> Any:
@@ -287,7 +301,7 @@ def _json_text(value: bytes) -> bytes:
 
 def _texts(tokens: Any) -> Any:
     """JSON texts as what they say."""
-    return pa.array(orjson.loads("[" + ",".join(tokens.to_pylist()) + "]"), pa.string())
+    return pa.array(orjson.loads("[" + ",".join(pc.fill_null(tokens, "null").to_pylist()) + "]"), pa.string())
 
 
 def _is_special(column: PgColumn, token: bytes) -> bool:

@@ -138,9 +138,19 @@ class Sessions:
         with self.statement(table) as connection:
             return connection.execute(statement, values).fetchall()
 
-    def copied(self, statement: sql.Composed, table: str) -> Iterator[list[Any]]:
-        """The rows of a `COPY ... TO STDOUT`, some at a time, read ahead by a thread."""
+    def copied(
+        self, statement: sql.Composed, table: str, check: Callable[[psycopg.Connection[Any]], None] | None = None
+    ) -> Iterator[list[Any]]:
+        """The rows of a `COPY ... TO STDOUT`, some at a time, read ahead by a thread.
+
+        Parameters:
+            check: asks one question first, in the same snapshot, and raises what speaks against reading.
+        """
         with self.statement(table) as connection:
+            if check is not None:
+                check(connection)
+                self._budget.spend()
+                self._pace.wait()
             login = self._login()
             # Until the first row a server at work looks like one that is gone; but one at work ends the statement in time.
             first = login.statement_timeout + login.silence

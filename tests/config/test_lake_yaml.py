@@ -212,6 +212,12 @@ def test_tables_as_a_mapping_are_options_and_additions(write: Write) -> None:
     assert odoo.tables["x_my_model"].include is None
 
 
+@pytest.mark.parametrize("tables", ["[res.currency, res_currency]", "{res.currency: {}, res_currency: {}}"])
+def test_two_tables_of_one_name_in_the_lake_are_refused(write: Write, tables: str) -> None:
+    with pytest.raises(ConfigError, match=r"res\.currency and res_currency would both be res_currency"):
+        _tables(write, tables)
+
+
 def test_relative_paths_are_relative_to_the_file(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(GOOD)
     (tmp_path / "elsewhere").mkdir()

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from resources.connectors.apn import TABLES
-from resources.connectors.base import NotPermitted, PermanentError, Window
+from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, Window
 from resources.connectors.postgres import PostgresConnector
 from sandbox.server import Sandbox, running
 from tests.connectors.apn_lake import connector, lake_of, port_of, sql
@@ -218,6 +218,32 @@ def test_every_type_keeps_its_value(sandbox: Sandbox, port: int, odd: str) -> No
     assert types["datab"] == ("text", "")
 
 
+def test_what_raw_views_cannot_show_is_null_there(sandbox: Sandbox, port: int, odd: str, tmp_path: Path) -> None:
+    sql(
+        sandbox,
+        """CREATE TABLE odd.old (id int PRIMARY KEY, local timestamp, zoned timestamptz, day date, amount numeric(8,2),
+        updated_at timestamp); INSERT INTO odd.old VALUES
+        (1, '0044-03-15 12:00 BC', '0044-03-15 12:00Z BC', '0044-03-15 BC', 'NaN', '0044-03-15 12:00 BC'),
+        (2, '294276-01-01', '294276-01-01Z', '10000-01-01', 1, NULL),
+        (3, 'infinity', '-infinity', '0044-03-15', 2, '2026-01-01')""",
+    )
+    lake = lake_of(tmp_path, port, tables=["odd.old"])
+    assert lake.capture("odd_old", source="apn")["odd_old"].rows_written == 3
+    assert lake.capture("odd_old", source="apn", sweep=True)["odd_old"].rows_written == 0
+    columns = (
+        "CAST(local AS VARCHAR), CAST(zoned AS VARCHAR), CAST(day AS VARCHAR), amount, CAST(updated_at AS VARCHAR)"
+    )
+    assert lake.query(f"SELECT {columns} FROM raw.apn_odd_old ORDER BY id") == [
+        (None, None, None, None, None),
+        (None, None, "10000-01-01", 1, None),
+        ("infinity", "-infinity", "0044-03-15", 2, "2026-01-01 00:00:00"),
+    ]
+    [first] = [row for row in lake.bronze("odd_old", source="apn") if row["source_id"] == "1"]
+    assert first["source_modified_at"] is None
+    kept = orjson.loads(first["raw_data"])
+    assert (kept["local"], kept["day"], kept["amount"]) == ("0044-03-15 12:00:00 BC", "0044-03-15 BC", "NaN")
+
+
 def test_how_values_are_written_does_not_depend_on_the_user_s_settings(sandbox: Sandbox, port: int) -> None:
     def checksums() -> dict[str, str]:
         source = connector(port)
@@ -278,8 +304,26 @@ def test_a_table_without_a_key_says_what_to_configure(sandbox: Sandbox, port: in
     assert page.records.num_rows == 1  # type: ignore[union-attr]
     with pytest.raises(PermanentError, match=r"names columns that are not there: \['nope'\]"):
         connector(port, **options, tables={"keyless": {"key": ["nope"]}}).schema("keyless")
+    with pytest.raises(PermanentError, match=r"tables\.keyless names columns that are not there: \['bb'\]"):
+        connector(port, **options, tables={"keyless": {"key": ["a"], "exclude": ["b", "bb"]}}).schema("keyless")
     with pytest.raises(PermanentError, match="neither a timestamp nor a date"):
         connector(port, **options, tables={"keyless": {"key": ["a"], "modified": "b"}}).schema("keyless")
+
+
+def test_a_table_is_the_one_of_the_schema_that_is_written(sandbox: Sandbox, port: int, odd: str) -> None:
+    sql(
+        sandbox,
+        """CREATE TABLE odd.apn_users (id int PRIMARY KEY); CREATE TABLE odd.odd_one (id int PRIMARY KEY);
+        CREATE TABLE odd.one (id int PRIMARY KEY); INSERT INTO odd.one VALUES (1)""",
+    )
+    options = {"type": "postgres", "schema": odd, "database": "apn"}
+    assert connector(port, **options, tables=["apn.users"]).schema("apn_users").source_name == "apn.users"
+    assert connector(port, **options, tables=["apn_users"]).schema("apn_users").source_name == "odd.apn_users"
+    source = connector(port, **options, tables={"odd.one": {"exclude": ["nope"]}, "users": {}, "opportunity": {}})
+    with pytest.raises(PermanentError, match=r"sources\.apn\.tables\.odd\.one names columns that are not there"):
+        source.schema("odd_one")
+    with pytest.raises(MissingAtSource, match=r"table users: the database has no table users in schema odd\. Correct"):
+        source.schema("users")
 
 
 def test_times_without_a_zone_are_the_server_s(sandbox: Sandbox, port: int, odd: str, tmp_path: Path) -> None:
@@ -345,6 +389,9 @@ def test_columns_that_the_user_may_not_read_are_left_out(sandbox: Sandbox, port:
     )
     options = {"type": "postgres", "schema": odd, "database": "apn"}
     assert read(connector(port, **options, tables=["secret"]), "secret") == [{"id": 1, "open": "a"}]
+    assert read(connector(port, **options, tables={"secret": {"exclude": ["hidden"]}}), "secret") == [
+        {"id": 1, "open": "a"}
+    ]
     with pytest.raises(PermanentError, match="not for this user"):
         connector(port, **options, tables={"secret": {"include": ["hidden"]}}).schema("secret")
     sql(sandbox, "REVOKE ALL (id, open) ON odd.secret FROM reader")
