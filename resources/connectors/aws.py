@@ -28,6 +28,7 @@ from resources.connectors.aws_errors import Asked, CredentialsExpired, TokenExpi
 from resources.connectors.base import NotPermitted, PermanentError, TransientError, configured
 from resources.http import Usage
 from resources.http_session import http_date, is_loopback
+from resources.http_words import sent_secrets
 from resources.pacing import Pace
 
 log = logging.getLogger(__name__)
@@ -266,13 +267,14 @@ class AwsAccount:
                 self._generation += 1
                 self._session, self._clients = None, {}
 
-    def _before_send(self, **_: Any) -> None:
+    def _before_send(self, request: Any, **_: Any) -> None:
         """Before each try, boto3's own retries included."""
         self._budget.spend(1)
         self._pace.wait()
         call = self._call
         call.tries = getattr(call, "tries", 0) + 1
         call.read_at = datetime.now(UTC)
+        call.secrets = sent_secrets(request.headers)
 
     def _before_parse(self, response_dict: dict[str, Any], **_: Any) -> None:
         self._call.body = response_dict["body"]
@@ -296,7 +298,7 @@ class AwsAccount:
         from botocore.parsers import ResponseParserError
 
         call = self._call
-        call.tries, call.body = 0, b""
+        call.tries, call.body, call.secrets = 0, b"", ()
         begin = self._clock()
         try:
             getattr(client, operation)(**parameters)
@@ -306,7 +308,7 @@ class AwsAccount:
                 )
             return Answer(call.body, call.read_at)
         except ClientError as error:
-            asked = Asked(self.where(table), operation, self.keys, call.tries)
+            asked = Asked(self.where(table), operation, self.keys, call.tries, call.secrets)
             raise meaning(error.response, asked) from None
         except ResponseParserError:
             raise TryAgain(f"{operation} was answered with something that is no JSON (a proxy's page?)") from None

@@ -211,6 +211,7 @@ class Api:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
             cost=0,
+            secrets=(credentials.refresh_token,),
         )
         self._url = self._url or str(answer.get("api_domain") or "").rstrip("/")
         if not self._url:
@@ -247,14 +248,14 @@ class Api:
             records, success, error = body.get("data") or [], body.get("success", True), body.get("error")
             cursor = (body.get("additional_data") or {}).get("next_cursor")
         if not success:
-            raise PermanentError(f"{response.where}: the source answered {response.path} with: {error}")
+            raise _unsuccessful(response, error)
         return Listed(records, cursor or None, response.read_at)
 
     def _object(self, response: Response) -> Any:
         self._check(response)
         body = self._json(response)
         if not body.get("success", True):
-            raise PermanentError(f"{response.where}: the source answered {response.path} with: {body.get('error')}")
+            raise _unsuccessful(response, body.get("error"))
         return body.get("data")
 
     def _json(self, response: Response) -> dict[str, Any]:
@@ -356,7 +357,13 @@ def _said(response: Response) -> str:
         body = json_text.decode(response.body)
     except ValueError:
         return "no JSON"
-    return str(body.get("error") or body.get("message") or "no reason given")[:300]
+    return response.quote(str(body.get("error") or body.get("message") or "no reason given"))
+
+
+def _unsuccessful(response: Response, error: Any) -> PermanentError:
+    """`success: false` with status 200."""
+    said = response.quote(str(error or "no reason given"))
+    return PermanentError(f"{response.where}: the source answered {response.path} with: {said}")
 
 
 def _refusal(response: Response) -> str:

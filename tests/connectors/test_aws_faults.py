@@ -352,7 +352,9 @@ def test_a_clock_five_minutes_off_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_real_throttling_loses_nothing(lake: SyncedLake, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: random.uniform(0.02, 0.1))
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: random.uniform(0.02, 0.1)
+    )
     control(sandbox, "limits", about="partnercentral-selling", per_second=80, burst=3)
     lake.reconfigure({"max_in_flight": 8, "tries": 20}, source="partner_central")
     assert lake.capture("opportunities", **SOURCE)["opportunities"].status == "ok"
