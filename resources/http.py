@@ -37,7 +37,7 @@ from resources.http_session import (
     retry_after,
     split_url,
 )
-from resources.http_words import quoted, sent_secrets
+from resources.http_words import quoted, request_id, sent_secrets
 from resources.pacing import Pace, RateLimit
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,11 @@ class Response:
         """The source's own words, fit for one line of a message: whatever is repeated of an answer goes through here."""
         return quoted(text, self.secrets)
 
+    def naming_the_request(self, text: str) -> str:
+        """`text`, and what the server calls the request, if it names it and `text` does not."""
+        named = self.quote(request_id(self.headers))
+        return f"{text} (request {named})" if named and named not in text else text
+
     def raise_for_status(self) -> None:
         """Say what an HTTP status other than 2xx means.
 
@@ -120,7 +125,7 @@ class Response:
         if 200 <= self.status < 300:
             return
         phrase = http_phrases.get(self.status, "unknown status")
-        said = f"HTTP {self.status} ({phrase}) for {self.path}"
+        said = self.naming_the_request(f"HTTP {self.status} ({phrase}) for {self.path}")
         if self.status == 429 or may_pass(self.status):
             raise TryAgain(said, retry_after(self.headers))
         if 300 <= self.status < 400:
@@ -244,7 +249,7 @@ class HttpClient:
                     sent_headers = {**((headers() if callable(headers) else headers) or {}), **json_headers}
                     request = _Request(method, url, data, params, sent_headers, table, secrets)
                     response = self._send(request, begin, started + policy.deadline)
-                return parse(response)
+                return _read(response, parse)
             except TryAgain as error:
                 failure = error
             now = self._clock()
@@ -361,6 +366,13 @@ class HttpClient:
     def _count(self, table: str | None, usage: Usage) -> None:
         with self._lock:
             self._usage[table] += usage
+
+
+def _read(response: Response, parse: Callable[[Response], T]) -> T:
+    try:
+        return parse(response)
+    except TryAgain as error:
+        raise TryAgain(response.naming_the_request(str(error)), error.wait) from None
 
 
 @dataclass(frozen=True)

@@ -221,8 +221,8 @@ class Api:
     def _granted(self, response: Response) -> dict[str, Any]:
         if response.status in (400, 401, 403):
             raise PermanentError(
-                f"{response.where}: the OAuth server refused to renew the access token with HTTP {response.status}"
-                f" ({_said(response)}). Check client_id, client_secret and refresh_token under {self._keys}; a refresh token that"
+                f"{response.where}: the OAuth server refused to renew the access token: {_refusal(response)}."
+                f" Check client_id, client_secret and refresh_token under {self._keys}; a refresh token that"
                 " was not used for 60 days must be granted anew."
             )
         response.raise_for_status()
@@ -362,12 +362,10 @@ def _said(response: Response) -> str:
 
 def _unsuccessful(response: Response, error: Any) -> PermanentError:
     """`success: false` with status 200."""
-    said = response.quote(str(error or "no reason given"))
+    said = response.naming_the_request(response.quote(str(error or "no reason given")))
     return PermanentError(f"{response.where}: the source answered {response.path} with: {said}")
 
 
 def _refusal(response: Response) -> str:
     """What was answered to what, with the request's id where there is one."""
-    ray = response.headers.get("cf-ray")
-    named = f" (request {ray})" if ray else ""
-    return f"HTTP {response.status} for {response.path}: {_said(response)}{named}"
+    return response.naming_the_request(f"HTTP {response.status} for {response.path}: {_said(response)}")

@@ -276,8 +276,7 @@ class Rest:
     def _refuse(self, response: Response, name: str | None) -> None:
         """Raise what an error answer means."""
         code, message = _error(response.body)
-        request_id = response.headers.get("X-SFDC-Request-Id")
-        said = response.quote(f"{code}: {message}") + (f" (request {request_id})" if request_id else "")
+        said = response.naming_the_request(response.quote(f"{code}: {message}"))
         where = response.where
         if code == "INVALID_SESSION_ID":
             raise SessionExpired(f"{where}: Salesforce refuses a session that it has just given: {said}")
@@ -342,7 +341,7 @@ class Rest:
         except ValueError:
             said = None
         if isinstance(said, dict) and "error" in said:
-            why = response.quote(f"{said['error']}: {said.get('error_description', '')}")
+            why = response.naming_the_request(response.quote(f"{said['error']}: {said.get('error_description', '')}"))
             if response.status in _PASSING_STATUS or _PASSING_LOGIN.search(why.lower()):
                 raise TryAgain(f"the login failed with HTTP {response.status}, {why}", retry_after(response.headers))
             which = "username, private_key and audience" if self._login.private_key else "client_secret"

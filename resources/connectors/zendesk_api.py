@@ -171,9 +171,7 @@ def _said(response: Response) -> str:
         except msgspec.MsgspecError:
             pass
     words = response.quote(words)
-    request_id = response.headers.get("X-Request-Id")
-    asked = f" for {response.path}" + (f", request {request_id}" if request_id else "")
-    return f"HTTP {response.status}{asked}" + (f" ({words})" if words else "")
+    return response.naming_the_request(f"HTTP {response.status} for {response.path}" + (f" ({words})" if words else ""))
 
 
 def _words(error: Any) -> str:

@@ -88,16 +88,52 @@ def test_what_a_server_echoes_shows_no_credential(
         return Answer(200, GRANT) if asked.path.endswith("/token") and not at_login else echo(asked, status)
 
     caplog.set_level("DEBUG", logger="resources")
-    shown = ""
     with serving(answer) as server:
-        try:
-            connector(server.url)()
-        except SourceError as error:
-            shown = str(error)
-    shown += caplog.text
+        shown = failure(connector(server.url)) + caplog.text
     for secret in (KEPT, GIVEN):
         for form in (secret, quote_plus(secret), base64.b64encode(f"app:{secret}".encode()).decode()):
             assert form not in shown
+
+
+def failure(ask: Callable[[], Any]) -> str:
+    """What the error says; nothing if there is none."""
+    try:
+        ask()
+    except SourceError as error:
+        return str(error)
+    return ""
+
+
+BY_HTTP = {name: CONNECTORS[name] for name in ("pipedrive", "pipedrive by OAuth", "salesforce", "zendesk")}
+
+
+@pytest.mark.parametrize(
+    "header", ["X-Request-Id", "x-zendesk-request-id", "X-SFDC-Request-Id", "cf-ray", "x-amzn-RequestId"]
+)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"<html>sign in</html>"), (302, b""), (400, b'{"error":"no"}'),
+        (403, b"<html>"), (404, b"{}"), (429, b"<html>"), (500, b'{"error":"no"}'), (503, b"<html>"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("connector", BY_HTTP.values(), ids=BY_HTTP)
+def test_what_fails_names_the_request_once(
+    connector: Callable[[str], Callable[[], Any]], status: int, body: bytes, header: str
+) -> None:
+    kind = "text/html" if body.startswith(b"<") else "application/json"
+    failed = Answer(status, body, {"Content-Type": kind, header: "8f00-FRA"})
+    login = Answer(200, GRANT)
+    with serving(lambda asked: login if asked.path.endswith("/token") else failed) as server:
+        assert failure(connector(server.url)).count("8f00-FRA") == 1
+
+
+def test_a_refused_login_names_the_request() -> None:
+    refused = Answer(400, b'{"error":"invalid_grant"}', {"X-Request-Id": "8f00-FRA"})
+    with serving([refused]) as server:
+        for connector in (pipedrive_app, salesforce):
+            with pytest.raises(SourceError, match=r"\(request 8f00-FRA\)"):
+                connector(server.url)()
 
 
 def test_a_credential_at_the_cut_is_not_shown_in_part() -> None:
