@@ -1,6 +1,7 @@
 """What goes wrong at Pipedrive: nothing is lost, nothing comes twice into the lake, and the message says where and what to do."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -379,3 +380,10 @@ def test_a_window_without_deals_is_no_error(still: Account) -> None:
     connector = still.connect()
     assert records(connector.changes(connector.schema("deals"), Window(datetime(2027, 1, 1, tzinfo=UTC)))) == []
     assert requests.get(still.sandbox.url + "/_sandbox/health").status_code == 200
+
+
+def test_tables_that_begin_together_need_one_answer_for_the_time() -> None:
+    with scripted(Answer(200, b'{"success":true,"data":{}}', hang=0.2)) as (connector, server, _):
+        with ThreadPoolExecutor(4) as pool:
+            assert len(list(pool.map(lambda _: connector.server_time(), range(4)))) == 4
+        assert len(server.asked) == 1
