@@ -26,6 +26,7 @@ from resources.budget import Budget
 from resources.connectors import json_text
 from resources.connectors.aws_errors import Asked, CredentialsExpired, TokenExpired, TryAgain, meaning
 from resources.connectors.base import NotPermitted, PermanentError, TransientError, configured
+from resources.connectors.remembered import Remembered
 from resources.http import Usage
 from resources.http_session import http_date, is_loopback
 from resources.http_words import sent_secrets
@@ -100,6 +101,7 @@ class AwsAccount:
         self._pace = Pace(settings.max_per_second, clock, sleep)
         self._slots = threading.BoundedSemaphore(settings.max_in_flight)
         self._lock, self._first_ask = threading.Lock(), threading.Lock()
+        self._no_time = Remembered(clock)
         self._session: Any = None
         self._clients: dict[str, Any] = {}
         self._generation = 0
@@ -191,10 +193,11 @@ class AwsAccount:
         """
         with self._first_ask:  # tables that begin together need one answer
             if self._seen_time is None:
-                try:
-                    ask()
-                except NotPermitted as error:
-                    log.info("%s", error)
+                with self._no_time.noting():
+                    try:
+                        ask()
+                    except NotPermitted as error:
+                        log.info("%s", error)
         with self._lock:
             seen = self._seen_time
         if seen is None:

@@ -23,6 +23,7 @@ import msgspec
 
 from resources.connectors import json_text
 from resources.connectors.base import BudgetSpent, MissingAtSource, NotPermitted, PermanentError, TransientError
+from resources.connectors.remembered import Remembered
 from resources.http import HttpClient, Response
 from resources.http_session import TryAgain, retry_after
 from resources.pacing import RateLimit
@@ -109,6 +110,7 @@ class Api:
         self._url, self._burst, self._credentials = url.rstrip("/"), burst, credentials
         self.http, self._login_http, self._keys, self._clock = http, login_http, keys, clock
         self._lock, self._first = threading.Lock(), threading.Lock()
+        self._refused = Remembered(clock)
         self._named = 0
         """The burst limit, once an answer came."""
         self._access: tuple[str, float] | None = None
@@ -146,7 +148,11 @@ class Api:
         def checked(response: Response) -> Any:
             nonlocal unclear
             if response.status == 401:
-                raise self._unauthorized(response, used)
+                error = self._unauthorized(response, used)
+                if isinstance(error, PermanentError):
+                    # Whoever asks next may be another table.
+                    self._refused.note(PermanentError(str(error).replace(response.where, self.http.where(), 1)))
+                raise error
             if response.status == 200:
                 self._worked.add(used)
             if response.status == 400 and ("cursor" in params or "cursor:" in _said(response)):
@@ -161,6 +167,7 @@ class Api:
         base = self._base()
 
         def ask(limit: RateLimit | None) -> Any:
+            self._refused.again()
             try:
                 return self.http.fetch(
                     "GET",
