@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import responses as http_phrases
 from typing import Any, Self, TypeVar
@@ -37,6 +37,7 @@ from resources.http_session import (
     retry_after,
     split_url,
 )
+from resources.http_words import quoted, request_id, sent_secrets
 from resources.pacing import Pace, RateLimit
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,17 @@ class Response:
     where: str
     """Tenant, source and table, to begin a message with."""
     path: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What the request held that no message may show."""
+
+    def quote(self, text: str) -> str:
+        """The source's own words, fit for one line of a message: whatever is repeated of an answer goes through here."""
+        return quoted(text, self.secrets)
+
+    def naming_the_request(self, text: str) -> str:
+        """`text`, and what the server calls the request, if it names it and `text` does not."""
+        named = self.quote(request_id(self.headers))
+        return f"{text} (request {named})" if named and named not in text else text
 
     def raise_for_status(self) -> None:
         """Say what an HTTP status other than 2xx means.
@@ -113,7 +125,7 @@ class Response:
         if 200 <= self.status < 300:
             return
         phrase = http_phrases.get(self.status, "unknown status")
-        said = f"HTTP {self.status} ({phrase}) for {self.path}"
+        said = self.naming_the_request(f"HTTP {self.status} ({phrase}) for {self.path}")
         if self.status == 429 or may_pass(self.status):
             raise TryAgain(said, retry_after(self.headers))
         if 300 <= self.status < 400:
@@ -203,6 +215,7 @@ class HttpClient:
         headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
         cost: float = 1,
         limit: RateLimit | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> T:
         """Ask until there is an answer that `parse` accepts.
 
@@ -214,6 +227,7 @@ class HttpClient:
             headers: or a function that gives them anew for each try, for a token that expires in between.
             cost: of one try, in the unit of the source's budget.
             limit: a bound that only some of the source's requests share.
+            secrets: credentials in the body; those in the headers are known.
 
         Raises:
             BudgetSpent: the day's budget does not reach for it.
@@ -233,9 +247,9 @@ class HttpClient:
                     if attempt == 1:
                         started = begin
                     sent_headers = {**((headers() if callable(headers) else headers) or {}), **json_headers}
-                    request = _Request(method, url, data, params, sent_headers, table)
+                    request = _Request(method, url, data, params, sent_headers, table, secrets)
                     response = self._send(request, begin, started + policy.deadline)
-                return parse(response)
+                return _read(response, parse)
             except TryAgain as error:
                 failure = error
             now = self._clock()
@@ -328,7 +342,8 @@ class HttpClient:
         self._observe_time(answer_headers.get("Date"))
         extra = self.names(request.table)
         log.debug("%s %s: %d, %d bytes, %.3f s", request.method, parts.path, status, size, seconds, extra=extra)
-        return Response(status, answer_headers, body, read_at, seconds, self.where(request.table), parts.path)
+        where, secrets = self.where(request.table), (*request.secrets, *sent_secrets(request.headers))
+        return Response(status, answer_headers, body, read_at, seconds, where, parts.path, secrets)
 
     def _given_up(
         self, table: str | None, attempts: int, seconds: float, failure: TryAgain, kind: type[TransientError]
@@ -353,6 +368,13 @@ class HttpClient:
             self._usage[table] += usage
 
 
+def _read(response: Response, parse: Callable[[Response], T]) -> T:
+    try:
+        return parse(response)
+    except TryAgain as error:
+        raise TryAgain(response.naming_the_request(str(error)), error.wait) from None
+
+
 @dataclass(frozen=True)
 class _Request:
     method: str
@@ -361,3 +383,4 @@ class _Request:
     params: Mapping[str, str] | None
     headers: dict[str, str]
     table: str | None
+    secrets: tuple[str, ...]

@@ -26,8 +26,10 @@ from resources.budget import Budget
 from resources.connectors import json_text
 from resources.connectors.aws_errors import Asked, CredentialsExpired, TokenExpired, TryAgain, meaning
 from resources.connectors.base import NotPermitted, PermanentError, TransientError, configured
+from resources.connectors.remembered import Remembered
 from resources.http import Usage
 from resources.http_session import http_date, is_loopback
+from resources.http_words import sent_secrets
 from resources.pacing import Pace
 
 log = logging.getLogger(__name__)
@@ -99,6 +101,7 @@ class AwsAccount:
         self._pace = Pace(settings.max_per_second, clock, sleep)
         self._slots = threading.BoundedSemaphore(settings.max_in_flight)
         self._lock, self._first_ask = threading.Lock(), threading.Lock()
+        self._no_time = Remembered(clock)
         self._session: Any = None
         self._clients: dict[str, Any] = {}
         self._generation = 0
@@ -190,10 +193,11 @@ class AwsAccount:
         """
         with self._first_ask:  # tables that begin together need one answer
             if self._seen_time is None:
-                try:
-                    ask()
-                except NotPermitted as error:
-                    log.info("%s", error)
+                with self._no_time.noting():
+                    try:
+                        ask()
+                    except NotPermitted as error:
+                        log.info("%s", error)
         with self._lock:
             seen = self._seen_time
         if seen is None:
@@ -266,13 +270,14 @@ class AwsAccount:
                 self._generation += 1
                 self._session, self._clients = None, {}
 
-    def _before_send(self, **_: Any) -> None:
+    def _before_send(self, request: Any, **_: Any) -> None:
         """Before each try, boto3's own retries included."""
         self._budget.spend(1)
         self._pace.wait()
         call = self._call
         call.tries = getattr(call, "tries", 0) + 1
         call.read_at = datetime.now(UTC)
+        call.secrets = sent_secrets(request.headers)
 
     def _before_parse(self, response_dict: dict[str, Any], **_: Any) -> None:
         self._call.body = response_dict["body"]
@@ -296,7 +301,7 @@ class AwsAccount:
         from botocore.parsers import ResponseParserError
 
         call = self._call
-        call.tries, call.body = 0, b""
+        call.tries, call.body, call.secrets = 0, b"", ()
         begin = self._clock()
         try:
             getattr(client, operation)(**parameters)
@@ -306,7 +311,7 @@ class AwsAccount:
                 )
             return Answer(call.body, call.read_at)
         except ClientError as error:
-            asked = Asked(self.where(table), operation, self.keys, call.tries)
+            asked = Asked(self.where(table), operation, self.keys, call.tries, call.secrets)
             raise meaning(error.response, asked) from None
         except ResponseParserError:
             raise TryAgain(f"{operation} was answered with something that is no JSON (a proxy's page?)") from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, TransientError
 from resources.http_session import http_date, retry_after
+from resources.http_words import quoted
 
 _BAD_CREDENTIALS = {
     "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch",
@@ -20,7 +21,6 @@ _CLOCK = ("signature expired", "signature not yet current")
 """How AWS's sentence begins where it refuses a signature for its time alone: more than 5 minutes from its own."""
 _EXPIRED = {"ExpiredTokenException", "ExpiredToken", "RequestExpired"}
 _THROTTLED = {"ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "Throttling", "SlowDown"}
-LONGEST_SENTENCE = 300
 
 
 class Gone(PermanentError):
@@ -54,12 +54,13 @@ class TryAgain(Exception):
 @dataclass(frozen=True)
 class Asked:
     """What was asked when the error came. `where`: tenant, source and table; `keys`: the source's block in `lake.yaml`; `tries`:
-    how often boto3 asked."""
+    how often boto3 asked; `secrets`: what no message may show."""
 
     where: str
     operation: str
     keys: str
     tries: int
+    secrets: tuple[str, ...] = ()
 
 
 def meaning(response: Mapping[str, Any], asked: Asked) -> Exception:
@@ -75,7 +76,7 @@ def meaning(response: Mapping[str, Any], asked: Asked) -> Exception:
     said = f"{code}, HTTP {status}, AWS request {request or 'none'}"
     if code in _EXPIRED:
         return CredentialsExpired(f"{where}: the credentials have expired ({said}). Renew what {asked.keys} names.")
-    sentence = " ".join(str(told.get("Message", "")).split())[:LONGEST_SENTENCE]
+    sentence = quoted(str(told.get("Message", "")), asked.secrets)
     if code == "RequestTimeTooSkewed" or (code in _BAD_CREDENTIALS and sentence.lower().startswith(_CLOCK)):
         return PermanentError(
             f"{where}: this machine's clock is {_off(headers)}, and AWS takes no request signed so ({said}). Set the clock (NTP);"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError
 from resources.http_session import TryAgain
+from resources.http_words import quoted
 
 _PASSING = {
     "OperationalError",
@@ -30,9 +31,6 @@ _PASSING = {
 _NO_DATABASE = re.compile(r'database "(.+?)" does not exist')
 _NO_MODEL = re.compile(r"^Object (\S+) doesn't exist|[Tt]he model '?(\S+?)'? does not exist")
 _NO_FIELD = re.compile(r"Invalid field")
-
-LONGEST_QUOTE = 300
-"""Characters of a server's message that we repeat."""
 
 
 class FieldGone(PermanentError):
@@ -60,10 +58,7 @@ class Place:
 
     def quote(self, text: str) -> str:
         """A server's words, fit for one line of a message."""
-        words = " ".join(text.split())
-        if self.secret:
-            words = words.replace(self.secret, "***")
-        return words if len(words) <= LONGEST_QUOTE else words[:LONGEST_QUOTE] + "..."
+        return quoted(text, (self.secret,))
 
     def no_such_model(self, model: str | None) -> MissingAtSource:
         return MissingAtSource(
@@ -98,4 +93,6 @@ def odoo_error(place: Place, model: str | None, name: str, message: str) -> Exce
         return place.no_such_model(model)
     if kind in ("ValueError", "KeyError") and _NO_FIELD.search(message):
         return FieldGone(f"{where}: {said}")
-    return PermanentError(f"{where}: Odoo could not answer: {name}: {said}. See the server's log for more.")
+    return PermanentError(
+        f"{where}: Odoo could not answer: {place.quote(name)}: {said}. See the server's log for more."
+    )

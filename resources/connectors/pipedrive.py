@@ -100,7 +100,7 @@ class PipedriveConnector:
         self._keys = f"tenants.{tenant}.sources.{name}"
         self._http = http or HttpClient.of(name, settings, tenant, budget)
         self._login_http = HttpClient(tenant, name, max_in_flight=1, timeout_seconds=settings.timeout_seconds)
-        self._login_lock = threading.Lock()
+        self._login_lock, self._first_ask = threading.Lock(), threading.Lock()
         self._opened: Api | None = None
         self._fields_lock = threading.Lock()
         self._choices: dict[str, ChosenFields] = {}
@@ -121,8 +121,9 @@ class PipedriveConnector:
         return f"Pipedrive of {company}: logged in as {me.get('name')} (user {me.get('id')}) in {seconds:.2f} s"
 
     def server_time(self) -> datetime:
-        if self._http.server_time() is None:
-            self._api().one("/v1/users/me", None, ME_COST)
+        with self._first_ask:  # tables that begin together need one answer
+            if self._http.server_time() is None:
+                self._api().one("/v1/users/me", None, ME_COST)
         return self._http.source_time()
 
     def schema(self, table: str) -> TableSchema:

@@ -23,6 +23,7 @@ import msgspec
 
 from resources.connectors import json_text
 from resources.connectors.base import BudgetSpent, MissingAtSource, NotPermitted, PermanentError, TransientError
+from resources.connectors.remembered import Remembered
 from resources.http import HttpClient, Response
 from resources.http_session import TryAgain, retry_after
 from resources.pacing import RateLimit
@@ -109,6 +110,7 @@ class Api:
         self._url, self._burst, self._credentials = url.rstrip("/"), burst, credentials
         self.http, self._login_http, self._keys, self._clock = http, login_http, keys, clock
         self._lock, self._first = threading.Lock(), threading.Lock()
+        self._refused = Remembered(clock)
         self._named = 0
         """The burst limit, once an answer came."""
         self._access: tuple[str, float] | None = None
@@ -146,7 +148,11 @@ class Api:
         def checked(response: Response) -> Any:
             nonlocal unclear
             if response.status == 401:
-                raise self._unauthorized(response, used)
+                error = self._unauthorized(response, used)
+                if isinstance(error, PermanentError):
+                    # Whoever asks next may be another table.
+                    self._refused.note(PermanentError(str(error).replace(response.where, self.http.where(), 1)))
+                raise error
             if response.status == 200:
                 self._worked.add(used)
             if response.status == 400 and ("cursor" in params or "cursor:" in _said(response)):
@@ -161,6 +167,7 @@ class Api:
         base = self._base()
 
         def ask(limit: RateLimit | None) -> Any:
+            self._refused.again()
             try:
                 return self.http.fetch(
                     "GET",
@@ -211,6 +218,7 @@ class Api:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
             cost=0,
+            secrets=(credentials.refresh_token,),
         )
         self._url = self._url or str(answer.get("api_domain") or "").rstrip("/")
         if not self._url:
@@ -220,8 +228,8 @@ class Api:
     def _granted(self, response: Response) -> dict[str, Any]:
         if response.status in (400, 401, 403):
             raise PermanentError(
-                f"{response.where}: the OAuth server refused to renew the access token with HTTP {response.status}"
-                f" ({_said(response)}). Check client_id, client_secret and refresh_token under {self._keys}; a refresh token that"
+                f"{response.where}: the OAuth server refused to renew the access token: {_refusal(response)}."
+                f" Check client_id, client_secret and refresh_token under {self._keys}; a refresh token that"
                 " was not used for 60 days must be granted anew."
             )
         response.raise_for_status()
@@ -247,14 +255,14 @@ class Api:
             records, success, error = body.get("data") or [], body.get("success", True), body.get("error")
             cursor = (body.get("additional_data") or {}).get("next_cursor")
         if not success:
-            raise PermanentError(f"{response.where}: the source answered {response.path} with: {error}")
+            raise _unsuccessful(response, error)
         return Listed(records, cursor or None, response.read_at)
 
     def _object(self, response: Response) -> Any:
         self._check(response)
         body = self._json(response)
         if not body.get("success", True):
-            raise PermanentError(f"{response.where}: the source answered {response.path} with: {body.get('error')}")
+            raise _unsuccessful(response, body.get("error"))
         return body.get("data")
 
     def _json(self, response: Response) -> dict[str, Any]:
@@ -356,11 +364,15 @@ def _said(response: Response) -> str:
         body = json_text.decode(response.body)
     except ValueError:
         return "no JSON"
-    return str(body.get("error") or body.get("message") or "no reason given")[:300]
+    return response.quote(str(body.get("error") or body.get("message") or "no reason given"))
+
+
+def _unsuccessful(response: Response, error: Any) -> PermanentError:
+    """`success: false` with status 200."""
+    said = response.naming_the_request(response.quote(str(error or "no reason given")))
+    return PermanentError(f"{response.where}: the source answered {response.path} with: {said}")
 
 
 def _refusal(response: Response) -> str:
     """What was answered to what, with the request's id where there is one."""
-    ray = response.headers.get("cf-ray")
-    named = f" (request {ray})" if ray else ""
-    return f"HTTP {response.status} for {response.path}: {_said(response)}{named}"
+    return response.naming_the_request(f"HTTP {response.status} for {response.path}: {_said(response)}")

@@ -5,12 +5,14 @@ options' labels are in the fields' metadata. `raw_data` keeps the digits, `raw.*
 metadata in, columns out. What does not: how the source is asked.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 from resources.connectors.base import Column, ColumnType
+from resources.connectors.column_names import snake_case
+
+MOST_LETTERS = 60
+"""Of a custom field's label in its column's name."""
 
 Field = dict[str, Any]
 """A field as `/dealFields` and its like describe it."""
@@ -138,7 +140,7 @@ def custom_columns(field: Field, taken: set[str]) -> list[Column]:
     code, kind, label = str(field["field_code"]), str(field.get("field_type")), str(field.get("field_name") or "")
     path, relation = ("custom_fields", code), _CUSTOM_RELATIONS.get(kind)
     parts = _PARTS.get(kind, {"value": _TYPES.get(kind, "text")})
-    base = readable(label) or f"field_{code[:6]}"
+    base = snake_case(label)[:MOST_LETTERS] or f"field_{code[:6]}"
     if taken & {_part_name(base, part) for part in parts}:
         base = f"{base}_{code[:6]}"
     if kind not in _PARTS:
@@ -157,10 +159,3 @@ def _options(field: Field) -> dict[str, str] | None:
     if field.get("field_type") not in ("enum", "set"):
         return None
     return {str(option["id"]): str(option["label"]) for option in field.get("options") or ()} or None
-
-
-def readable(label: str) -> str:
-    """A field's name as a column's: `Größe (m²)` -> `grosse_m2`; empty if no letter or digit of it is left."""
-    plain = unicodedata.normalize("NFKD", label.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60]
-    return f"field_{name}" if name[:1].isdigit() else name

@@ -51,9 +51,6 @@ LIMIT_RESUMES = timedelta(hours=1)
 LIMIT_KNOWN_SECONDS = 900.0
 """So long what an answer said of the org's limit is believed."""
 
-LONGEST_QUOTE = 300
-"""Characters of a server's message that we repeat."""
-
 _USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 _PASSING = {
     "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION", "REQUEST_RUNNING_TOO_LONG", "API_CURRENTLY_DISABLED",
@@ -119,14 +116,6 @@ class Login:
                 f"{self.keys}.private_key is not an RSA private key in PEM form (-----BEGIN PRIVATE KEY-----)."
             ) from None
         return {"grant_type": JWT_GRANT, "assertion": assertion}
-
-    def quote(self, text: str) -> str:
-        """A server's words, fit for one line of a message."""
-        words = " ".join(text.split())
-        for secret in (self.client_secret, self.private_key):
-            if secret:
-                words = words.replace(secret, "***")
-        return words if len(words) <= LONGEST_QUOTE else words[:LONGEST_QUOTE] + "..."
 
 
 @dataclass(frozen=True)
@@ -287,8 +276,7 @@ class Rest:
     def _refuse(self, response: Response, name: str | None) -> None:
         """Raise what an error answer means."""
         code, message = _error(response.body)
-        request_id = response.headers.get("X-SFDC-Request-Id")
-        said = f"{code}: {self._login.quote(message)}" + (f" (request {request_id})" if request_id else "")
+        said = response.naming_the_request(response.quote(f"{code}: {message}"))
         where = response.where
         if code == "INVALID_SESSION_ID":
             raise SessionExpired(f"{where}: Salesforce refuses a session that it has just given: {said}")
@@ -334,14 +322,16 @@ class Rest:
 
     def _post_login(self, now: float) -> Session:
         login = self._login
+        form = login.form(now)
         # Logging in is no call in the org's count.
         return self.http.fetch(
             "POST",
             login.url + TOKEN_PATH,
-            data=urlencode(login.form(now)).encode(),
+            data=urlencode(form).encode(),
             headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
             parse=self._logged_in,
             cost=0,
+            secrets=tuple(form[name] for name in ("client_secret", "assertion") if name in form),
         )
 
     def _logged_in(self, response: Response) -> Session:
@@ -351,7 +341,7 @@ class Rest:
         except ValueError:
             said = None
         if isinstance(said, dict) and "error" in said:
-            why = self._login.quote(f"{said['error']}: {said.get('error_description', '')}")
+            why = response.naming_the_request(response.quote(f"{said['error']}: {said.get('error_description', '')}"))
             if response.status in _PASSING_STATUS or _PASSING_LOGIN.search(why.lower()):
                 raise TryAgain(f"the login failed with HTTP {response.status}, {why}", retry_after(response.headers))
             which = "username, private_key and audience" if self._login.private_key else "client_secret"

@@ -54,22 +54,20 @@ class _Meta(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Login:
-    """How requests say who asks. `secrets`: what no message may show."""
+    """How requests say who asks."""
 
     header: str
-    secrets: tuple[str, ...]
 
     @staticmethod
     def with_api_token(username: str, token: str) -> "Login":
         """An e-mail address and one of the account's API tokens."""
         text = f"{username.removesuffix('/token')}/token:{token}"
-        encoded = base64.b64encode(text.encode()).decode()
-        return Login(f"Basic {encoded}", (token, encoded))
+        return Login(f"Basic {base64.b64encode(text.encode()).decode()}")
 
     @staticmethod
     def with_oauth_token(token: str) -> "Login":
         """A token from an OAuth client."""
-        return Login(f"Bearer {token}", (token,))
+        return Login(f"Bearer {token}")
 
 
 class Api:
@@ -124,7 +122,7 @@ class Api:
 
     def _refused(self, response: Response, export: bool, cursor: bool) -> Exception:
         """What another status than 200 means."""
-        status, said = response.status, self._said(response)
+        status, said = response.status, _said(response)
         if status == 429:
             return TryAgain(said, _pause(response.headers, export))
         if status == 409 or may_pass(status):
@@ -160,22 +158,20 @@ class Api:
                 return error
         return PermanentError(f"{response.where}: {said}: Zendesk refuses the request.")
 
-    def _said(self, response: Response) -> str:
-        """Status, path, request id and the server's own words, without credentials."""
-        words = " ".join(response.body[:2000].decode(errors="replace").split())
-        if "html" in response.headers.get("Content-Type", ""):
-            words = ""
-        else:
-            try:
-                error = msgspec.json.decode(response.body)
-                words = _words(error) or words
-            except msgspec.MsgspecError:
-                pass
-        for secret in self._login.secrets:
-            words = words.replace(secret, "***")
-        request_id = response.headers.get("X-Request-Id")
-        asked = f" for {response.path}" + (f", request {request_id}" if request_id else "")
-        return f"HTTP {response.status}{asked}" + (f" ({words[:200]})" if words else "")
+
+def _said(response: Response) -> str:
+    """Status, path, request id and the server's own words, without credentials."""
+    words = " ".join(response.body.decode(errors="replace").split())
+    if "html" in response.headers.get("Content-Type", ""):
+        words = ""
+    else:
+        try:
+            error = msgspec.json.decode(response.body)
+            words = _words(error) or words
+        except msgspec.MsgspecError:
+            pass
+    words = response.quote(words)
+    return response.naming_the_request(f"HTTP {response.status} for {response.path}" + (f" ({words})" if words else ""))
 
 
 def _words(error: Any) -> str:

@@ -3,8 +3,6 @@
 Zendesk describes no table but the custom fields. What belongs here: names and types. What does not: reading (`zendesk_exports`).
 """
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any
 
 from lake_config.settings import TableOptions
 from resources.connectors.base import Column, ColumnType
+from resources.connectors.column_names import snake_case
 
 _TYPES: dict[str, ColumnType] = {
     "id": "integer", "int": "integer", "ids": "references", "text": "text", "texts": "texts", "bool": "boolean",
@@ -113,7 +112,7 @@ def custom_columns(fields: Iterable[Mapping[str, Any]]) -> list[Column]:
         fields: as `/ticket_fields.json` lists them.
     """
     custom = [field for field in fields if field.get("type") not in SYSTEM_TYPES]
-    names = [_snake(field.get("title") or "") for field in custom]
+    names = [snake_case(field.get("title") or "") for field in custom]
     shared = Counter(names)
     columns = []
     for field, name in zip(custom, names, strict=True):
@@ -142,16 +141,6 @@ def _options(field: Mapping[str, Any]) -> dict[str, str] | None:
         if option.get("value") and option.get("name")
     }
     return options or None
-
-
-def _snake(title: str) -> str:
-    """Letters and digits of the title, without accents, in lower case; other scripts keep their letters."""
-    plain = "".join(
-        letter for letter in unicodedata.normalize("NFKD", title.lower().replace("ß", "ss"))
-        if not unicodedata.combining(letter)
-    )  # fmt: skip
-    name = re.sub(r"\W+", "_", unicodedata.normalize("NFC", plain)).strip("_")
-    return f"field_{name}" if name[:1].isdigit() else name
 
 
 @dataclass(frozen=True)

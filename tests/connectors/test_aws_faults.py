@@ -7,6 +7,7 @@ import logging
 import random
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -16,10 +17,13 @@ import pytest
 
 from resources.connectors import aws
 from resources.connectors.aws_errors import meaning
-from resources.connectors.base import PermanentError
+from resources.connectors.base import PermanentError, TransientError
+from resources.connectors.partner_central import PartnerCentralSource
+from resources.connectors.remembered import REMEMBERED_SECONDS
 from sandbox.aws.wire import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from sandbox.server import Sandbox
 from tests.connectors.aws_lakes import asked, aws_lake, aws_sandbox, captured, control
+from tests.connectors.scripted_server import Answer, serving
 from tests.lakes import SyncedLake
 
 SOURCE: dict[str, Any] = {"source": "partner_central"}
@@ -390,3 +394,24 @@ def test_marketplace_passes_through_the_same(lake: SyncedLake, sandbox: Sandbox)
     assert denied["agreements"].status == "not_permitted"
     assert "table agreements" in denied["agreements"].message
     assert denied["products"].status == "unchanged"
+
+
+def test_an_endpoint_that_is_down_is_not_tried_for_each_table_in_turn() -> None:
+    now = [0.0]
+    with serving([Answer(reset=True)]) as server:
+        options = PartnerCentralSource.model_validate(
+            {"endpoint_url": server.url, "access_key_id": "AKIA", "secret_access_key": "s", "tries": 2}
+        )
+        account = aws.AwsAccount("podium", "partner_central", options, clock=lambda: now[0])
+
+        def begin(_: int) -> str:
+            with pytest.raises(TransientError) as raised:
+                account.server_time(lambda: account.call("partnercentral-selling", "list_opportunities", Catalog="AWS"))
+            return str(raised.value)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert len(set(pool.map(begin, range(4)))) == 1
+        assert len(server.asked) == 2
+        now[0] = REMEMBERED_SECONDS
+        begin(0)
+        assert len(server.asked) == 4

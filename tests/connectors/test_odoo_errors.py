@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.connectors.base import MissingAtSource, NotPermitted, PermanentError, SourceError
-from resources.connectors.odoo_errors import LONGEST_QUOTE, FieldGone, Place, odoo_error
+from resources.connectors.odoo_errors import FieldGone, Place, odoo_error
 from resources.http_session import TryAgain
+from resources.http_words import LONGEST_QUOTE
 
 PLACE = Place("tenant t, source odoo, table crm_lead", "tenants.t.sources.odoo", "demo", "s3cret-pass")
 

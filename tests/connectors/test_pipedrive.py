@@ -10,9 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from resources.connectors.base import PermanentError, Window
+from resources.connectors.column_names import snake_case
 from resources.connectors.pipedrive import PipedriveSource
 from resources.connectors.pipedrive_api import Api
-from resources.connectors.pipedrive_columns import columns_of, readable
+from resources.connectors.pipedrive_columns import columns_of
 from tests.connectors.pipedrive_account import Account, Captured, account, read, records
 
 TABLES = (
@@ -299,12 +300,13 @@ def field(name: str, code: str, kind: str = "varchar") -> dict[str, Any]:
 
 
 def test_names_are_readable_unique_and_stay() -> None:
-    assert readable("Größe (m²)") == "grosse_m2"
-    assert readable("2nd contact") == "field_2nd_contact"
-    assert readable("東京") == ""
-    first = columns_of("stages", [field("Région", "a" * 40), field("東京", "b" * 40), field("Name", "c" * 40)])
-    names = [column.name for column in first][-3:]
-    assert names == ["region", "field_bbbbbb", "name_cccccc"]
+    labels = ["Größe (m²)", "2nd contact", "Бюджет", "Срочный", "優先度", "プラン", "हिन्दी", "✅ !"]
+    names = ["grosse_m2", "field_2nd_contact", "бюджет", "срочный", "優先度", "プラン", "हिन्दी", ""]
+    assert [snake_case(label) for label in labels] == names
+    fields = [field("Région", "a" * 40), field("✅", "b" * 40), field("Бюджет", "1" * 40), field("Name", "c" * 40)]
+    first = columns_of("stages", fields)
+    names = [column.name for column in first][-4:]
+    assert names == ["region", "field_bbbbbb", "бюджет", "name_cccccc"]
     more = columns_of(
         "stages", [field("Région", "a" * 40), field("region", "d" * 40), field("x", "e" * 40, "monetary")]
     )

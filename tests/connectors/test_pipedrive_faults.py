@@ -1,6 +1,7 @@
 """What goes wrong at Pipedrive: nothing is lost, nothing comes twice into the lake, and the message says where and what to do."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,8 @@ from resources.connectors.base import (
     Window,
 )
 from resources.connectors.pipedrive import PipedriveConnector, PipedriveSource
+from resources.connectors.pipedrive_api import Api, Credentials
+from resources.connectors.remembered import REMEMBERED_SECONDS
 from resources.http import HttpClient, RetryPolicy
 from tests.connectors.pipedrive_account import NAME, TENANT, Account, Captured, account, read, records
 from tests.connectors.scripted_server import Answer, ScriptedServer, serving
@@ -379,3 +382,32 @@ def test_a_window_without_deals_is_no_error(still: Account) -> None:
     connector = still.connect()
     assert records(connector.changes(connector.schema("deals"), Window(datetime(2027, 1, 1, tzinfo=UTC)))) == []
     assert requests.get(still.sandbox.url + "/_sandbox/health").status_code == 200
+
+
+def test_tables_that_begin_together_need_one_answer_for_the_time() -> None:
+    with scripted(Answer(200, b'{"success":true,"data":{}}', hang=0.2)) as (connector, server, _):
+        with ThreadPoolExecutor(4) as pool:
+            assert len(list(pool.map(lambda _: connector.server_time(), range(4)))) == 4
+        assert len(server.asked) == 1
+
+
+def test_a_refused_token_is_not_tried_for_each_table(tmp_path: Path) -> None:
+    with account(20) as source:
+        refused = Captured(tmp_path, source, api_token="f" * 40).sync()
+        assert {outcome.status for outcome in refused.values()} == {"failed"}
+        assert all("Check tenants.skyfit.sources.pipedrive.api_token" in row.message for row in refused.values())
+        assert sum(tally["requests"] for tally in source.sandbox.requests()) == 1
+
+
+def test_a_refused_token_is_tried_again_after_a_minute() -> None:
+    now = [0.0]
+    refused = Answer(401, b'{"success":false,"error":"no"}')
+    with serving([refused, Answer(200, b'{"data":{}}')]) as server:
+        http = HttpClient(TENANT, NAME)
+        api = Api(server.url, 10, lambda: Credentials(api_token="t0ken"), http, http, "keys", lambda: now[0])
+        for table in ("deals", "persons"):
+            with pytest.raises(PermanentError, match="401"):
+                api.one("/v1/users/me", table, 1)
+        now[0] = REMEMBERED_SECONDS
+        assert api.one("/v1/users/me", "users", 1) == {}
+    assert len(server.asked) == 2
